@@ -1,0 +1,28 @@
+package router
+
+import "fmt"
+
+// Conflict is an entry that Build left out of the table.
+type Conflict struct {
+	Loser *Entry
+	// Winner claims the same and comes earlier in source order. It is nil for
+	// an entry that cannot be matched at all; Reason then says why.
+	Winner *Entry
+	// Claim is what the loser claims, for people: "example.com/api".
+	Claim  string
+	Reason string
+}
+
+// String tells the conflict in one line.
+func (c Conflict) String() string {
+	if c.Winner == nil {
+		return fmt.Sprintf("%s is not served: %s", c.Loser.name(), c.Reason)
+	}
+	return fmt.Sprintf("%s is not served: %s is taken by %s, which comes first in source order",
+		c.Loser.name(), c.Claim, c.Winner.name())
+}
+
+// name says whose entry it is, with the words of a definition.
+func (e *Entry) name() string {
+	return fmt.Sprintf("application %q frontends[%d]", e.App, e.Frontend)
+}
