@@ -148,7 +148,11 @@ func TestDropApp(t *testing.T) {
 	a.Observe([]byte("GET"), 200, time.Second)
 	check("late request", 3)
 	a = nil
-	collectUntil(t, func() bool { return len(s.gone) == 1 }) // that of _all is left
+	collectUntil(t, func() bool {
+		s.appsMu.Lock()
+		defer s.appsMu.Unlock()
+		return len(s.gone) == 1 // that of _all is left
+	})
 	check("collected", 3)
 
 	s.App("a").Observe([]byte("GET"), 500, 0)
