@@ -1,0 +1,136 @@
+package server
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerouter/router"
+	"edgerouter/wire"
+)
+
+// conn is a client's connection. It is the net.Conn that handlers see. One
+// goroutine owns it; what others touch is said at the fields.
+type conn struct {
+	net.Conn // plain or TLS: where bytes of HTTP go through
+	srv      *Server
+	raw      net.Conn     // as it was accepted
+	tcp      *net.TCPConn // raw, if it is one
+	tls      *tls.Conn    // nil on plain connections
+	x        wire.Exchange
+	ctx      *fasthttp.RequestCtx
+	filled   bool          // ctx was used by the request
+	entry    *router.Entry // of the request in service; nil when nothing matched
+
+	peer     netip.Addr // the other end of the connection
+	trusted  bool       // peer is a trusted proxy
+	client   netip.Addr // who the request is from: peer, or what a trusted proxy says
+	fwd      forward
+	path     []byte // scratch for the normalized path
+	target   []byte // scratch for the stripped target
+	one      [1]byte
+	requests uint64
+	received uint64 // bytes that account has not seen yet
+	sent     uint64
+
+	readDeadline, writeDeadline int64 // as last set, readings of wire.Now; 0 none
+	reading                     phase
+	idleFrom                    int64       // when the last response was complete
+	stopped                     atomic.Bool // by StopReading
+
+	// state is what the sweeper and Shutdown know of the connection: minus the
+	// time since which it is idle, the time since which a request is in service
+	// (readings of wire.Now), or one of the constants below.
+	state atomic.Int64
+
+	registered
+}
+
+const (
+	// taken: idle, and woken up to end. Only the registry sets it, only from idle.
+	taken = 0
+	// busy: at work, but with nothing that could be cancelled for a client that
+	// goes away.
+	busy = 1
+)
+
+// freshGrace is by how much a connection that has not sent a request yet counts
+// as less idle: its first request may be on its way.
+const freshGrace = int64(800 * time.Millisecond)
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{Conn: nc, srv: s, raw: nc}
+	c.tcp, _ = nc.(*net.TCPConn)
+	c.from(nc.RemoteAddr())
+	c.x.Client = c
+	c.x.In.Reset(c)
+	c.idleFrom = wire.Now() + freshGrace
+	c.state.Store(-c.idleFrom)
+	return c
+}
+
+// from says who is at the other end.
+func (c *conn) from(a net.Addr) {
+	if t, ok := a.(*net.TCPAddr); ok {
+		c.peer = t.AddrPort().Addr().Unmap().WithZone("")
+		c.trusted = c.srv.trusts(c.peer)
+	}
+}
+
+// Exchange makes conn a wire.Carrier.
+func (c *conn) Exchange() *wire.Exchange { return &c.x }
+
+// serve reads and answers requests until the connection ends.
+func (c *conn) serve(secure bool) {
+	defer c.end()
+	if !c.open(secure) {
+		return
+	}
+	for c.next() {
+		c.handle()
+		if !c.settle() {
+			return
+		}
+	}
+}
+
+// open takes what comes before the first request: a PROXY header, a handshake.
+func (c *conn) open(secure bool) bool {
+	if c.trusted && !c.readProxyHeader() {
+		return false
+	}
+	if secure {
+		c.tls = tls.Server(c.Conn, c.srv.TLS)
+		c.Conn = c.tls
+		c.Conn.SetDeadline(time.Now().Add(c.srv.Limits.HeaderTimeout))
+		if err := c.tls.Handshake(); err != nil {
+			c.srv.Stats.HandshakeErrors.Add(1)
+			c.srv.Log.Debug().Err(err).Str("client", c.peer.String()).Msg("TLS handshake failed")
+			return false
+		}
+		c.Conn.SetDeadline(time.Time{})
+		if now := wire.Now() + freshGrace; c.state.CompareAndSwap(-c.idleFrom, -now) {
+			c.idleFrom = now
+		}
+	}
+	return true
+}
+
+// end closes the connection, also after a panic of a handler: that costs one
+// connection, not the process.
+func (c *conn) end() {
+	if p := recover(); p != nil {
+		c.panicked(p, debug.Stack())
+	} else {
+		c.x.Release()
+		c.releaseCtx()
+	}
+	c.Conn.Close()
+	c.account()
+	c.srv.conns.remove(c)
+}

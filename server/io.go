@@ -1,0 +1,109 @@
+package server
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"edgerouter/wire"
+)
+
+// deadlineSlack is how far a deadline may be off before it is set again: setting
+// one costs as much as matching a request. Short time-outs have less of it.
+const deadlineSlack = int64(time.Second)
+
+func slackOf(d time.Duration) int64 { return min(deadlineSlack, int64(d)/8) }
+
+// phase says what a read of the connection waits for, and so for how long.
+type phase uint8
+
+const (
+	readingIdle phase = iota
+	readingHead
+	readingBody // each read has BodyTimeout
+	readingRest // of a body that nobody wanted, or of a connection that ends: one deadline for all
+	readingTunnel
+)
+
+// Read reads for the exchange; handlers that hold the connection read what the
+// client sends after the head.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.reading == readingBody {
+		timeout := c.srv.Limits.BodyTimeout
+		c.setReadDeadline(wire.Now(), timeout, slackOf(timeout))
+		// Looked at after the deadline is set: StopReading sets its own after
+		// it said so.
+		if c.stopped.Load() {
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+	return c.Conn.Read(p)
+}
+
+// Write sends to the client. Each piece has its time, so that a slow reader gets
+// a large response as long as it reads on.
+func (c *conn) Write(p []byte) (int, error) {
+	const most = 64 << 10
+	// A handler that knew the end of its response has read the clock just now.
+	now := c.x.Ended
+	for sent := 0; ; now = 0 {
+		if c.reading != readingTunnel {
+			c.setWriteDeadline(now)
+		}
+		part := p[sent:]
+		if len(part) > most {
+			part = part[:most]
+		}
+		n, err := c.Conn.Write(part)
+		sent += n
+		if err != nil || sent == len(p) {
+			return sent, err
+		}
+	}
+}
+
+func (c *conn) setReadDeadline(now int64, d time.Duration, slack int64) {
+	want := now + int64(d)
+	if diff := want - c.readDeadline; diff > slack || diff < -slack || c.readDeadline == 0 {
+		c.readDeadline = want
+		c.Conn.SetReadDeadline(wire.At(want))
+	}
+}
+
+func (c *conn) setWriteDeadline(now int64) {
+	if now == 0 {
+		now = wire.Now()
+	}
+	timeout := c.srv.Limits.WriteTimeout
+	if want := now + int64(timeout); want-c.writeDeadline > slackOf(timeout) {
+		c.writeDeadline = want
+		c.Conn.SetWriteDeadline(wire.At(want))
+	}
+}
+
+// StopReading is part of wire.Client. Any goroutine may call it.
+func (c *conn) StopReading() {
+	c.stopped.Store(true)
+	c.Conn.SetReadDeadline(past)
+}
+
+var past = time.Unix(1, 0)
+
+// Tunnel is part of wire.Client.
+func (c *conn) Tunnel() io.ReadWriteCloser {
+	c.reading = readingTunnel
+	c.x.Close = true
+	c.Conn.SetDeadline(time.Time{})
+	c.readDeadline, c.writeDeadline = 0, 0
+	c.state.Store(busy)
+	return &tunnel{c}
+}
+
+// tunnel is a client's connection after an upgrade: what was read with the head
+// comes first, and a closed write side is passed on as such.
+type tunnel struct{ c *conn }
+
+func (t *tunnel) Read(p []byte) (int, error)  { return t.c.x.In.Read(p) }
+func (t *tunnel) Write(p []byte) (int, error) { return t.c.Conn.Write(p) }
+func (t *tunnel) Close() error                { return t.c.Conn.Close() }
+func (t *tunnel) CloseWrite() error           { return t.c.closeWrite() }

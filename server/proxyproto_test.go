@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"github.com/valyala/fasthttp"
+
+	"edgerouter/router"
+	"edgerouter/server"
+	"edgerouter/wire"
+)
+
+func proxyHeader(t *testing.T, version byte, command proxyproto.ProtocolVersionAndCommand) string {
+	t.Helper()
+	h := proxyproto.HeaderProxyFromAddrs(version,
+		&net.TCPAddr{IP: net.ParseIP("203.0.113.7"), Port: 5000}, &net.TCPAddr{IP: net.ParseIP("198.51.100.1"), Port: 443})
+	h.Command = command
+	b, err := h.Format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func who(ctx *fasthttp.RequestCtx) {
+	x := wire.From(ctx)
+	ctx.SetBodyString(x.ClientIP.String() + " " + string(ctx.Request.Header.Peek("X-Forwarded-For")) + " " + string(ctx.Request.Body()))
+}
+
+func trusting(prefix string) func(*server.Config, *router.Entry) {
+	return func(c *server.Config, e *router.Entry) {
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(prefix)}
+		c.Limits.HeaderTimeout = 500 * time.Millisecond
+		e.Handler = who
+	}
+}
+
+func TestProxyProtocol(t *testing.T) {
+	v1, v2 := proxyHeader(t, 1, proxyproto.PROXY), proxyHeader(t, 2, proxyproto.PROXY)
+	const request = "POST / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 9.9.9.9\r\nContent-Length: 300\r\n\r\n"
+	body := repeat("b", 300)
+	for name, c := range map[string]struct {
+		trusted, header, want string
+	}{
+		"version 1":              {"127.0.0.0/8", v1, "203.0.113.7 203.0.113.7 " + body},
+		"version 2":              {"127.0.0.0/8", v2, "203.0.113.7 203.0.113.7 " + body},
+		"a trusted address":      {"0.0.0.0/0", v2, "9.9.9.9 9.9.9.9, 203.0.113.7 " + body},
+		"unknown":                {"127.0.0.0/8", "PROXY UNKNOWN\r\n", "9.9.9.9 9.9.9.9, 127.0.0.1 " + body},
+		"local":                  {"127.0.0.0/8", proxyHeader(t, 2, proxyproto.LOCAL), "9.9.9.9 9.9.9.9, 127.0.0.1 " + body},
+		"none":                   {"127.0.0.0/8", "", "9.9.9.9 9.9.9.9, 127.0.0.1 " + body},
+		"malformed":              {"127.0.0.0/8", "PROXY TCP4 203.0.113.7 nonsense\r\n", ""},
+		"malformed version 2":    {"127.0.0.0/8", v2[:12] + "\xff\xff" + v2[14:], ""},
+		"version 1 of strangers": {"10.0.0.0/8", v1, "400"},
+		"version 2 of strangers": {"10.0.0.0/8", v2, "400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, trusting(c.trusted))
+			for _, apart := range []bool{false, true} {
+				c2 := r.dial()
+				if apart {
+					c2.send(c.header)
+					c2.Write([]byte(request))
+					c2.Write([]byte(body))
+				} else {
+					c2.send(c.header + request + body)
+				}
+				switch c.want {
+				case "":
+					if all, _ := io.ReadAll(c2.in); len(all) > 0 {
+						t.Errorf("answered %q", all)
+					}
+				case "400":
+					if a := c2.response("GET"); a.StatusCode != 400 {
+						t.Errorf("%d", a.StatusCode)
+					}
+				default:
+					if a := c2.response("POST"); a.body != c.want {
+						t.Errorf("%q, not %q", a.body, c.want)
+					}
+					c2.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+					c2.response("GET")
+					c2.ended()
+				}
+			}
+		})
+	}
+}
+
+// TestSilentTrustedProxy: a proxy that opens connections ahead and sends no
+// header is served when it sends something at last.
+func TestSilentTrustedProxy(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *server.Config, e *router.Entry) {
+		trusting("127.0.0.0/8")(c, e)
+		c.Limits.HeaderTimeout = 50 * time.Millisecond
+	})
+	c := r.dial()
+	time.Sleep(100 * time.Millisecond) // longer than the header is waited for
+	c.open()
+	// One that began a header and does not go on is not.
+	c = r.dial()
+	c.send("PROXY TCP4 203")
+	if all, _ := io.ReadAll(c.in); len(all) > 0 {
+		t.Errorf("answered %q", all)
+	}
+}
+
+func TestProxyProtocolBeforeTLS(t *testing.T) {
+	t.Parallel()
+	srv, cli := testTLS(t)
+	r := start(t, func(c *server.Config, e *router.Entry) {
+		trusting("127.0.0.0/8")(c, e)
+		c.Limits.HeaderTimeout = patience
+		c.TLS = srv
+	})
+	for _, header := range []string{proxyHeader(t, 1, proxyproto.PROXY), proxyHeader(t, 2, proxyproto.PROXY)} {
+		c := r.dial()
+		// Header and hello in one piece.
+		nc := tls.Client(&prefixed{Conn: c.Conn, first: []byte(header)}, cli)
+		tc := wrap(t, nc)
+		if a := tc.get("/"); !strings.HasPrefix(a.body, "203.0.113.7 ") {
+			t.Errorf("got %q", a.body)
+		}
+	}
+}
+
+// prefixed writes some bytes together with the first that are written.
+type prefixed struct {
+	net.Conn
+	first []byte
+}
+
+func (p *prefixed) Write(b []byte) (int, error) {
+	if p.first != nil {
+		all := bytes.Join([][]byte{p.first, b}, nil)
+		p.first = nil
+		if _, err := p.Conn.Write(all); err != nil {
+			return 0, err
+		}
+		return len(b), nil
+	}
+	return p.Conn.Write(b)
+}

@@ -1,0 +1,130 @@
+// Package server takes HTTP/1.1 off listeners, plain and TLS, and tells each
+// request's way: guard, match, redirect, rules, handler, observe, log.
+//
+// It is given what it needs: a Lookup that finds the entry of a host and path, a
+// TLS configuration, an observer for requests that matched nothing. Heads are
+// parsed by package wire; a handler is a fasthttp.RequestHandler and gets a
+// RequestCtx that is filled in, unless its entry is Direct: then it works on the
+// wire.Exchange of the connection and nothing is copied for it.
+//
+// One goroutine serves one connection, and one more, the sweeper, looks after
+// clients that leave while they are served. An idle connection holds no buffers.
+//
+// What it never does: read a byte of a body as a request, keep a connection whose
+// next request could begin in more than one place, end a response cleanly that
+// was cut off, or let one handler's panic end the process.
+package server
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"edgerouter/router"
+	"edgerouter/wire"
+)
+
+// Lookup finds the entry that takes a request, nil when none does. path is
+// normalized.
+type Lookup func(host, path []byte, a router.Attributes) *router.Entry
+
+// Limits bound what one client may ask for and how long it may take. A zero
+// field takes the default that is written beside it.
+type Limits struct {
+	Head   int // bytes of a request's head; 32 KiB
+	Target int // bytes of a request target; 8 KiB
+	Fields int // field lines of a head; 128
+
+	HeaderTimeout time.Duration // from the first byte of a head to its last, and for a TLS handshake; 10 s
+	BodyTimeout   time.Duration // without a byte of a request's body; 60 s
+	WriteTimeout  time.Duration // for the client to take what is written at once (64 KiB at most); 60 s
+	IdleTimeout   time.Duration // between two requests; 75 s
+}
+
+func (l Limits) withDefaults() Limits {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	span := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&l.Head, wire.DefaultLimits.Head)
+	def(&l.Target, wire.DefaultLimits.Target)
+	def(&l.Fields, wire.DefaultLimits.Fields)
+	span(&l.HeaderTimeout, 10*time.Second)
+	span(&l.BodyTimeout, 60*time.Second)
+	span(&l.WriteTimeout, 60*time.Second)
+	span(&l.IdleTimeout, 75*time.Second)
+	return l
+}
+
+// Config is what a Server needs. Lookup, Unmatched and Log are required.
+type Config struct {
+	Lookup    Lookup
+	Unmatched router.Observer // sees requests that matched nothing or could not be read
+	Log       zerolog.Logger
+	AccessLog AccessLog // nil: none
+	Limits    Limits
+
+	// TrustedProxies are networks whose X-Forwarded-*, X-Request-Id and PROXY
+	// protocol header are believed.
+	TrustedProxies []netip.Prefix
+	// HTTPSPort is where plain requests for entries without AllowPlain are
+	// redirected to. 443 and 0 are left out of the URL.
+	HTTPSPort int
+	// TLS is the configuration of TLS listeners.
+	TLS *tls.Config
+	// MetricsPath, when not empty, is answered on every host in plain HTTP by Metrics.
+	MetricsPath string
+	Metrics     func() []byte
+	// ServerName is sent as Server in responses that edgerouter makes itself.
+	ServerName string
+}
+
+// Server serves connections of any number of listeners with one configuration.
+type Server struct {
+	Config
+	wireLimits wire.Limits
+	Stats      Stats
+	draining   atomic.Bool
+	conns      registry
+	listeners  sync.Map      // net.Listener -> struct{}
+	deaf       chan struct{} // closed when no more connections are accepted
+	deafOnce   sync.Once
+	stop       chan struct{} // closed to end the sweeper
+	stopOnce   sync.Once
+	accepting  sync.WaitGroup // Serve
+	running    sync.WaitGroup // the sweeper
+}
+
+// Stats are counters of a server, read while it runs.
+type Stats struct {
+	Accepted, Refused, HandshakeErrors, ClientGone, Panics atomic.Uint64
+	// BytesReceived is of request bodies, BytesSent of responses with their heads.
+	BytesReceived, BytesSent atomic.Uint64
+}
+
+// New makes a server. Its sweeper runs until Shutdown.
+func New(cfg Config) *Server {
+	cfg.Limits = cfg.Limits.withDefaults()
+	s := &Server{
+		Config:     cfg,
+		wireLimits: wire.Limits{Head: cfg.Limits.Head, Target: cfg.Limits.Target, Fields: cfg.Limits.Fields},
+		deaf:       make(chan struct{}),
+		stop:       make(chan struct{}),
+	}
+	s.running.Add(1)
+	go s.sweep()
+	return s
+}
+
+// Open returns the number of open client connections.
+func (s *Server) Open() int { return s.conns.len() }

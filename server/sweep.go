@@ -1,0 +1,46 @@
+package server
+
+import (
+	"time"
+
+	"edgerouter/wire"
+)
+
+// sweepEvery is how often the sweeper looks, and how old a request is when it
+// is looked at for the first time. Faster requests cost it nothing.
+const sweepEvery = 100 * time.Millisecond
+
+// sweep cancels the requests of clients that have gone away, from New to
+// Shutdown.
+func (s *Server) sweep() {
+	defer s.running.Done()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	h := newHangups()
+	defer h.close()
+	var fresh, gone []*conn
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		fresh, gone = s.conns.older(wire.Now()-int64(sweepEvery), fresh[:0], gone[:0])
+		for _, c := range fresh {
+			h.watch(c)
+		}
+		h.poll(func(id uint64) {
+			if c := s.conns.markHungUp(id); c != nil {
+				gone = append(gone, c)
+			}
+		})
+		for _, c := range gone {
+			// An idle connection's next read finds the end by itself.
+			if c.state.Load() > busy && c.x.Gone() {
+				s.Stats.ClientGone.Add(1)
+			}
+		}
+		clear(fresh)
+		clear(gone)
+	}
+}
