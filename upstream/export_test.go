@@ -1,0 +1,26 @@
+package upstream
+
+import "time"
+
+// RaceEnabled tells whether the race detector is on.
+const RaceEnabled = raceEnabled
+
+// Waiting is how many requests wait for the first peer, Inside how many are in.
+func (s *Set) Waiting() int { return int(s.balancer.peers()[0].gate.waiting()) }
+
+// Inside is described with Waiting.
+func (s *Set) Inside() int { return int(s.balancer.peers()[0].gate.inside()) }
+
+// SetLinger changes how long a half-closed tunnel may be silent.
+func (s *Set) SetLinger(d time.Duration) { s.times.linger = d }
+
+// Drain lets no new request but sticky ones get to the peer of an index.
+func (s *Set) Drain(i int) { s.balancer.peers()[i].setDraining(true) }
+
+// H2Waiting is how many requests wait for a connection to the first peer.
+func (s *Set) H2Waiting() int {
+	pl := s.balancer.peers()[0].conns.h2
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	return pl.waiting
+}
