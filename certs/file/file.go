@@ -1,0 +1,302 @@
+// Package file is the certificate source that reads a folder of PEM files and
+// follows it.
+//
+// A folder goes in, sets of certs.Certificate come out. These are read, also in
+// folders up to four levels inside it:
+//   - NAME.pem with certificates and key in one file, in any order of the two;
+//   - NAME.crt (or .cer, .pem) with its key in NAME.key, NAME-key.pem or, as
+//     certbot calls them, privkey.pem beside fullchain.pem. A certificate whose
+//     key has none of these names takes any key of its folder that fits.
+//
+// Names of files say nothing of host names: those are in the certificates. A
+// file called default (default.pem, default.crt) is also served to clients that
+// send no server name. Hidden files and folders are not read.
+//
+// A file that turns bad, or a key that does not fit any more, leaves the old
+// certificate in service and is reported once it has been so for a second: two
+// files cannot be replaced at once.
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"edgerouter/certs"
+	"edgerouter/discovery/watch"
+)
+
+const (
+	// depth is how many levels of folders inside the folder are read.
+	depth = 4
+	// maxFile bounds what is read of one file: real ones have 2 to 20 KB.
+	maxFile = 1 << 20
+	// settle is how long something has to be wrong, or gone, before it counts.
+	settle = time.Second
+	// fresh is how long after its last modification a file is read again even if
+	// size and time are the same (see discovery/file).
+	fresh = 2500 * time.Millisecond
+)
+
+// Source follows one folder.
+type Source struct {
+	dir    string
+	poll   time.Duration
+	log    zerolog.Logger
+	reload chan struct{}
+	ready  chan struct{}
+	once   sync.Once
+
+	// What follows belongs to Run.
+	files    map[string]*pemFile
+	good     map[string]*served // by the path of the certificate
+	emitted  bool
+	last     []*certs.Certificate
+	problems []certs.Problem
+	since    map[certs.Problem]time.Time // of what is wrong now
+}
+
+// pemFile is what is known of one file.
+type pemFile struct {
+	path     string
+	info     os.FileInfo
+	readAt   time.Time
+	material certs.Material
+	err      error
+}
+
+// served is a certificate that was good once.
+type served struct {
+	cert  *certs.Certificate
+	wrong time.Time // since when its files do not make it any more
+}
+
+// Option changes a Source.
+type Option func(*Source)
+
+// Poll sets how often everything is looked at when the file system says nothing.
+func Poll(every time.Duration) Option { return func(s *Source) { s.poll = every } }
+
+// New makes a source of the folder, which need not exist yet.
+func New(dir string, log zerolog.Logger, options ...Option) *Source {
+	s := &Source{
+		dir: filepath.Clean(dir), log: log,
+		reload: make(chan struct{}, 1), ready: make(chan struct{}),
+		files: map[string]*pemFile{}, good: map[string]*served{},
+	}
+	for _, o := range options {
+		o(s)
+	}
+	return s
+}
+
+// Name is certs.SourceFile.
+func (s *Source) Name() string { return certs.SourceFile }
+
+// Ready is closed once the folder has been read for the first time.
+func (s *Source) Ready() <-chan struct{} { return s.ready }
+
+// Reload reads everything again; for SIGHUP. It does not wait.
+func (s *Source) Reload() {
+	select {
+	case s.reload <- struct{}{}:
+	default:
+	}
+}
+
+// Run calls set with the certificates of the folder, and again whenever they or
+// the problems change, until ctx ends.
+func (s *Source) Run(ctx context.Context, set func([]*certs.Certificate, []certs.Problem)) error {
+	watch.Run(ctx, watch.Options{Path: s.dir, Depth: depth, Poll: s.poll, Now: s.reload, Log: s.log},
+		func(l watch.Look) time.Duration {
+			again := s.look(l, time.Now(), set)
+			s.once.Do(func() { close(s.ready) })
+			return again
+		})
+	return nil
+}
+
+// look brings everything up to date and hands on what changed.
+func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate, []certs.Problem)) time.Duration {
+	paths, err := s.walk()
+	if err != nil {
+		s.hand(s.last, []certs.Problem{{File: s.dir, Message: err.Error()}}, set)
+		return 0
+	}
+	there := make(map[string]bool, len(paths))
+	for _, path := range paths {
+		there[path] = true
+		s.read(path, now, l.Asked || slices.Contains(l.Paths, path))
+	}
+	for path := range s.files {
+		if !there[path] {
+			delete(s.files, path)
+		}
+	}
+	found, problems := s.assemble()
+	served, again := s.settle(found, now)
+	problems, later := s.settled(problems, now)
+	s.hand(served, problems, set)
+	return max(again, later)
+}
+
+// settled leaves out the problems that may be those of something half done. It
+// returns when to look again at them. At the start nothing is left out.
+func (s *Source) settled(problems []certs.Problem, now time.Time) (lasting []certs.Problem, again time.Duration) {
+	since := make(map[certs.Problem]time.Time, len(problems))
+	for _, p := range problems {
+		first, known := s.since[p]
+		if !known {
+			first = now
+		}
+		since[p] = first
+		if left := settle - now.Sub(first); left > 0 && s.emitted && !slices.Contains(s.problems, p) {
+			again = max(again, left)
+		} else {
+			lasting = append(lasting, p)
+		}
+	}
+	s.since = since
+	return lasting, again
+}
+
+// walk lists the PEM files of the folder, sorted.
+func (s *Source) walk() ([]string, error) {
+	if info, err := os.Stat(s.dir); err != nil {
+		return nil, fmt.Errorf("the folder of certificates cannot be read: %s (see --cert-dir)", cause(err))
+	} else if !info.IsDir() {
+		return nil, errors.New("it is not a folder (see --cert-dir)")
+	}
+	var paths []string
+	var in func(dir string, left int)
+	in = func(dir string, left int) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return // it went away, or is not ours to read; its certificates settle
+		}
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			if strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			isDir := e.IsDir()
+			if e.Type()&fs.ModeSymlink != 0 {
+				info, err := os.Stat(path)
+				isDir = err == nil && info.IsDir()
+			}
+			switch {
+			case isDir && left > 0:
+				in(path, left-1)
+			case !isDir && isPEM(path):
+				paths = append(paths, path)
+			}
+		}
+	}
+	in(s.dir, depth)
+	slices.Sort(paths)
+	return paths, nil
+}
+
+func isPEM(path string) bool {
+	switch filepath.Ext(path) {
+	case ".pem", ".crt", ".cer", ".key":
+		return true
+	}
+	return false
+}
+
+// read brings what is known of a file up to date.
+func (s *Source) read(path string, now time.Time, force bool) {
+	f := s.files[path]
+	info, err := os.Stat(path)
+	if f != nil && err == nil && !force && f.info != nil && os.SameFile(info, f.info) &&
+		info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime()) && f.readAt.Sub(info.ModTime()) > fresh {
+		return
+	}
+	f = &pemFile{path: path, info: info, readAt: now}
+	s.files[path] = f
+	switch {
+	case err != nil:
+		f.err = errors.New("it cannot be read: " + cause(err))
+	case !info.Mode().IsRegular():
+		f.err = errors.New("it is not a regular file")
+	case info.Size() > maxFile:
+		f.err = fmt.Errorf("it has %d bytes, which is more than a certificate ever has", info.Size())
+	default:
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.info, f.err = nil, errors.New("it cannot be read: "+cause(err))
+			return
+		}
+		f.material, f.err = certs.ParsePEM(data)
+	}
+}
+
+// settle puts together what is served: what was found, and what was good a
+// moment ago. It returns when to look again at what may be half done.
+func (s *Source) settle(found map[string]*certs.Certificate, now time.Time) (list []*certs.Certificate, again time.Duration) {
+	for path, c := range found {
+		if old := s.good[path]; old != nil && equal(old.cert, c) {
+			old.wrong = time.Time{}
+			continue
+		}
+		s.good[path] = &served{cert: c}
+		s.log.Info().Str("file", path).Strs("names", c.Names[:min(len(c.Names), 10)]).
+			Time("not_after", c.TLS.Leaf.NotAfter).Msg("certificate loaded")
+	}
+	for path, g := range s.good {
+		if found[path] != nil {
+			continue
+		}
+		if g.wrong.IsZero() {
+			g.wrong = now
+		}
+		if left := settle - now.Sub(g.wrong); left > 0 {
+			again = max(again, left)
+		} else if s.files[path] == nil {
+			delete(s.good, path)
+			s.log.Info().Str("file", path).Strs("names", g.cert.Names[:min(len(g.cert.Names), 10)]).Msg("certificate removed")
+		}
+	}
+	for _, g := range s.good {
+		list = append(list, g.cert)
+	}
+	slices.SortFunc(list, func(a, b *certs.Certificate) int { return strings.Compare(a.Origin, b.Origin) })
+	return list, again
+}
+
+// hand calls set when something changed.
+func (s *Source) hand(list []*certs.Certificate, problems []certs.Problem, set func([]*certs.Certificate, []certs.Problem)) {
+	if s.emitted && slices.Equal(s.last, list) && slices.Equal(s.problems, problems) {
+		return
+	}
+	for _, p := range problems {
+		if !slices.Contains(s.problems, p) {
+			s.log.Warn().Str("file", p.File).Msg("certificate: " + p.Error())
+		}
+	}
+	s.emitted, s.last, s.problems = true, list, problems
+	set(list, problems)
+}
+
+func equal(a, b *certs.Certificate) bool {
+	return a.Default == b.Default && slices.EqualFunc(a.TLS.Certificate, b.TLS.Certificate, slices.Equal[[]byte])
+}
+
+// cause is an error without the path, which the problem has already.
+func cause(err error) string {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return fmt.Sprintf("%s: %v", p.Op, p.Err)
+	}
+	return err.Error()
+}
