@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"edgerouter/app"
+	"edgerouter/router"
+)
+
+// frontend is one frontend as it is served.
+type frontend struct {
+	entry *router.Entry
+	rule  *ruleFrontend // kind rule only
+}
+
+// sameEntries says whether a table made with a is good for b.
+func (a frontend) sameEntries(b frontend) bool { return a.entry == b.entry }
+
+// entries appends the entries of the frontend to a table's.
+func (f *frontend) entries(to []*router.Entry, plain plainRules) []*router.Entry {
+	if f.rule != nil && len(f.rule.asHosts) > 0 && plain.allow(f.rule.hosts) {
+		return append(to, f.rule.asHosts...)
+	}
+	return append(to, f.entry)
+}
+
+// assembleFrontends makes the router entries, or takes those of the previous
+// service where nothing of one changed.
+func (g *Gateway) assembleFrontends(a *app.Application, s *service, before service) ([]frontend, []app.Problem) {
+	sameEntry := before.slot == s.slot && before.order == s.order
+	frontends := make([]frontend, len(a.Frontends))
+	var problems []app.Problem
+	var observer router.Observer
+	for i := range a.Frontends {
+		if sameEntry && i < len(before.frontends) && app.Equal(before.definition.Frontends[i], a.Frontends[i]) {
+			frontends[i] = before.frontends[i]
+			continue
+		}
+		if observer == nil {
+			observer = g.opts.Metrics.App(a.ID)
+		}
+		f, err := newFrontend(&a.Frontends[i], router.Entry{
+			App: a.ID, Frontend: i, Order: s.order,
+			Handler: s.slot.serve, Direct: s.direct, Observer: observer,
+		})
+		if err != nil {
+			problems = append(problems, asProblem(a.ID, fmt.Sprintf("frontends[%d]", i), err))
+			continue
+		}
+		frontends[i] = f
+	}
+	return frontends, problems
+}
+
+// newFrontend makes the entry of a frontend; e has what it shares with the
+// application's others.
+func newFrontend(d *app.Frontend, e router.Entry) (frontend, error) {
+	e.PathPrefix = d.PathPrefix
+	e.AllowPlain = d.AllowInsecureHTTP
+	e.StripPrefix = d.StripPathPrefix
+	if d.Priority != nil {
+		e.HasPriority, e.Priority = true, *d.Priority
+	}
+	f := frontend{entry: &e}
+	switch d.Kind {
+	case app.FrontendHostname:
+		e.Kind, e.Host = router.Exact, d.Hostname
+		if strings.HasPrefix(d.Hostname, "*.") {
+			e.Kind = router.Wildcard
+		}
+	case app.FrontendHostnameRegexp:
+		pattern, err := router.CompileHostPattern(d.HostnameRegexp)
+		if err != nil {
+			return f, err
+		}
+		e.Kind, e.HostRegexp = router.Regexp, pattern
+	case app.FrontendPathPrefix:
+		e.Kind = router.AnyHost
+	case app.FrontendRule:
+		rule, parsed, err := newRule(d.Rule)
+		if err != nil {
+			return f, err
+		}
+		e.Kind, e.Rule, e.Text = router.Rule, rule.matcher, d.Rule
+		rule.plainEntries(parsed, e)
+		f.rule = rule
+	default:
+		return f, errors.New("frontend kind " + string(d.Kind) + " is not known")
+	}
+	return f, nil
+}

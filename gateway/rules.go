@@ -1,0 +1,210 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"edgerouter/app"
+	"edgerouter/router"
+)
+
+// ruleFrontend is a frontend of kind rule, compiled.
+type ruleFrontend struct {
+	matcher router.Matcher
+	// hosts are the only ones that the rule can take, in comparable form;
+	// bounded false: it may be any host.
+	hosts   []string
+	bounded bool
+	// asHosts are entries of exact hosts that take the same requests, for a rule
+	// that is no more than hosts; see plainRules.
+	asHosts []*router.Entry
+}
+
+// newRule compiles a rule expression. Errors are problems of the field.
+func newRule(text string) (*ruleFrontend, app.Rule, error) {
+	parsed, err := app.ParseRule(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	matcher, err := compile(parsed)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &ruleFrontend{matcher: matcher}
+	r.hosts, r.bounded = boundHosts(parsed)
+	return r, parsed, nil
+}
+
+// plainEntries makes asHosts. An explicit priority orders rules among
+// themselves as well, so such a rule stays one.
+func (r *ruleFrontend) plainEntries(parsed app.Rule, e router.Entry) {
+	frontends, ok := app.HostnameFrontends(parsed)
+	if !ok || e.HasPriority {
+		return
+	}
+	for _, f := range frontends {
+		plain := e
+		plain.Kind, plain.Host, plain.Rule, plain.Text = router.Exact, f.Hostname, nil, ""
+		r.asHosts = append(r.asHosts, &plain)
+	}
+}
+
+// plainRules says which rules that are no more than hosts may become exact
+// hosts in a table. Exact hosts go before every rule, so that is right only
+// where no other rule can take the same host: Host(`a`) must not go before
+// Host(`a`) && PathPrefix(`/api`), which is longer and wins as a rule.
+type plainRules struct {
+	none    bool            // some rule may take any host
+	claimed map[string]bool // hosts that a rule claims that must stay one
+}
+
+// plainRules looks through the rules of the running set.
+func (g *Gateway) plainRules() plainRules {
+	p := plainRules{claimed: map[string]bool{}}
+	for _, set := range g.sets {
+		for _, r := range set.apps {
+			for i := range r.served.frontends {
+				f := &r.served.frontends[i]
+				if f.rule == nil || len(f.rule.asHosts) > 0 {
+					continue
+				}
+				if !f.rule.bounded {
+					p.none = true
+				}
+				for _, host := range f.rule.hosts {
+					p.claimed[host] = true
+				}
+			}
+		}
+	}
+	return p
+}
+
+func (p *plainRules) allow(hosts []string) bool {
+	if p.none {
+		return false
+	}
+	for _, host := range hosts {
+		if p.claimed[host] {
+			return false
+		}
+	}
+	return true
+}
+
+// compile translates a rule into the router's matchers.
+func compile(r app.Rule) (router.Matcher, error) {
+	switch r := r.(type) {
+	case app.RuleAnd:
+		parts, err := compileAll(r.Rules)
+		return router.And(parts...), err
+	case app.RuleOr:
+		parts, err := compileAll(r.Rules)
+		return router.Or(parts...), err
+	case app.RuleNot:
+		part, err := compile(r.Rule)
+		return router.Not(part), err
+	case app.RuleMatcher:
+		return compileMatcher(r)
+	}
+	return nil, fmt.Errorf("a rule of type %T is not known", r)
+}
+
+func compileAll(rules []app.Rule) ([]router.Matcher, error) {
+	out := make([]router.Matcher, len(rules))
+	for i, r := range rules {
+		var err error
+		if out[i], err = compile(r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func compileMatcher(m app.RuleMatcher) (router.Matcher, error) {
+	value := func(i int) string {
+		if i < len(m.Values) {
+			return m.Values[i]
+		}
+		return ""
+	}
+	first, last := value(0), value(len(m.Values)-1)
+	switch m.Name {
+	case app.MatcherHost:
+		return router.Host(first), nil
+	case app.MatcherPath:
+		return router.Path(first), nil
+	case app.MatcherPathPrefix:
+		return router.PathPrefix(first), nil
+	case app.MatcherMethod:
+		return router.Method(first), nil
+	case app.MatcherHeader:
+		return router.Header(first, last), nil
+	case app.MatcherQuery:
+		return router.Query(first, value(1)), nil
+	case app.MatcherClientIP:
+		network, err := parseNetwork(first)
+		if err != nil {
+			return nil, fmt.Errorf("rule: column %d: %w", m.Column, err)
+		}
+		return router.ClientIP(network), nil
+	}
+
+	if m.Name == app.MatcherQueryRegexp && len(m.Values) == 1 {
+		return router.Query(first, ""), nil // as in Traefik
+	}
+	re, err := regexp.Compile(last)
+	if err != nil {
+		return nil, fmt.Errorf("rule: column %d: %s: %w", m.Column, m.Name, err)
+	}
+	switch m.Name {
+	case app.MatcherHostRegexp:
+		return router.HostRegexp(re), nil
+	case app.MatcherPathRegexp:
+		return router.PathRegexp(re), nil
+	case app.MatcherHeaderRegexp:
+		return router.HeaderRegexp(first, re), nil
+	case app.MatcherQueryRegexp:
+		return router.QueryRegexp(first, re), nil
+	}
+	return nil, fmt.Errorf("rule: column %d: matcher %s is not known", m.Column, m.Name)
+}
+
+func parseNetwork(s string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+// boundHosts finds the only hosts that a rule can take; false: any host.
+func boundHosts(r app.Rule) ([]string, bool) {
+	switch r := r.(type) {
+	case app.RuleMatcher:
+		if r.Name == app.MatcherHost && len(r.Values) > 0 {
+			return []string{sameHost(r.Values[0])}, true
+		}
+	case app.RuleAnd:
+		for _, part := range r.Rules {
+			if hosts, ok := boundHosts(part); ok {
+				return hosts, true
+			}
+		}
+	case app.RuleOr:
+		var all []string
+		for _, part := range r.Rules {
+			hosts, ok := boundHosts(part)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, hosts...)
+		}
+		return all, len(all) > 0
+	}
+	return nil, false
+}
+
+// sameHost is the form in which host names are compared.
+func sameHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
