@@ -1,0 +1,178 @@
+// Package admin is what operators look at: health, metrics, the API under
+// /api/v1 and the web page, as one fasthttp.RequestHandler.
+//
+// It is given functions that tell the state of the process and writes it out; it
+// holds no state and changes nothing. All paths and links are relative, so that
+// the same handler serves the admin listener and, behind a stripped prefix, the
+// backend edgerouter_admin. Secrets of definitions are shown redacted.
+package admin
+
+import (
+	"encoding/json"
+	"io"
+	"net/http/pprof"
+	"sync/atomic"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"edgerouter/auth"
+	"edgerouter/certs"
+	"edgerouter/discovery"
+	"edgerouter/gateway"
+)
+
+// Deps is what an Admin tells of. Functions are called for each request, from
+// many goroutines at once.
+type Deps struct {
+	Version string
+	// Snapshot is the running set (gateway.Gateway.Snapshot).
+	Snapshot func() *gateway.Snapshot
+	// Subscribe gives the changes from now on (gateway.Gateway.Subscribe).
+	Subscribe func() (events <-chan gateway.Event, cancel func())
+	// Certs lists the certificates (certs.Store.List); nil: there is no TLS.
+	Certs func() []certs.Status
+	// Sources lists the sources (discovery.Merge.Statuses).
+	Sources func() []discovery.Status
+	// Ready tells why the process should not get traffic; empty: it should.
+	Ready func() (reasons []string)
+	// WriteMetrics writes all series in Prometheus text format.
+	WriteMetrics func(io.Writer)
+	// Stopping is closed when the process begins to stop; event streams end then.
+	// nil: never.
+	Stopping <-chan struct{}
+	// Gate knows the admin token.
+	Gate *auth.Gate
+}
+
+// Exposure says how one handler of an Admin is reached.
+type Exposure struct {
+	Access Access
+	// PProf serves /debug/pprof/, which shows the memory of the process and lets
+	// the caller keep it busy.
+	PProf bool
+}
+
+// Admin makes handlers that tell of one process.
+type Admin struct {
+	deps    Deps
+	page    *page
+	streams atomic.Int64 // open event streams
+}
+
+// New returns an Admin. Every function of deps but Certs must be set.
+func New(deps Deps) *Admin {
+	return &Admin{deps: deps, page: newPage()}
+}
+
+// Handler returns the handler of all endpoints for one way in.
+func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
+	r := router.New()
+	// Redirects of the router are absolute and would leave a prefix.
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.HandleOPTIONS = false
+	r.NotFound = func(ctx *fasthttp.RequestCtx) {
+		fail(ctx, fasthttp.StatusNotFound, "there is nothing at this path of the admin interface")
+	}
+	r.MethodNotAllowed = func(ctx *fasthttp.RequestCtx) {
+		fail(ctx, fasthttp.StatusMethodNotAllowed, "only reading (GET) is possible here")
+	}
+	get := func(path string, h fasthttp.RequestHandler) {
+		r.GET(path, h)
+		r.HEAD(path, h)
+	}
+	get("/", a.servePage(e.PProf))
+	get("/healthz", a.healthz)
+	get("/readyz", a.readyz)
+	get("/metrics", a.Metrics)
+	get("/api/v1/apps", a.apps)
+	get("/api/v1/apps/{id:*}", a.app)
+	get("/api/v1/peers", a.peers)
+	get("/api/v1/certs", a.certs)
+	get("/api/v1/sources", a.sources)
+	get("/api/v1/conflicts", a.conflicts)
+	get("/api/v1/explain", a.explain)
+	r.GET("/api/v1/events", a.events)
+	if e.PProf {
+		profiles(get)
+	} else {
+		get("/debug/pprof/{name:*}", func(ctx *fasthttp.RequestCtx) {
+			fail(ctx, fasthttp.StatusNotFound, "profiles are off; they are served with --dev or when --admin is a loopback address")
+		})
+	}
+	return withHeaders(guard(e.Access, a.deps.Gate, r.Handler))
+}
+
+// profiles serves what net/http/pprof does, and what go tool pprof asks for.
+func profiles(get func(path string, h fasthttp.RequestHandler)) {
+	get("/debug/pprof/cmdline", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Cmdline))
+	get("/debug/pprof/profile", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Profile))
+	get("/debug/pprof/symbol", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Symbol))
+	get("/debug/pprof/trace", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Trace))
+	get("/debug/pprof/{name:*}", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Index))
+}
+
+// withHeaders sets what keeps a browser from doing anything with an answer but
+// showing it. The page sets a policy of its own.
+func withHeaders(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		next(ctx)
+		h := &ctx.Response.Header
+		h.Set(fasthttp.HeaderCacheControl, "no-store")
+		h.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set(fasthttp.HeaderXFrameOptions, "DENY")
+	}
+}
+
+func (a *Admin) healthz(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("ok\n") }
+
+func (a *Admin) readyz(ctx *fasthttp.RequestCtx) {
+	reasons := a.deps.Ready()
+	writeJSON(ctx, struct {
+		Ready   bool     `json:"ready"`
+		Reasons []string `json:"reasons"`
+	}{len(reasons) == 0, list(reasons)})
+	if len(reasons) > 0 {
+		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+	}
+}
+
+// Metrics writes all series without asking who wants them: it is the backend
+// prom_metrics and what METRICS_ENDPOINT serves.
+func (a *Admin) Metrics(ctx *fasthttp.RequestCtx) {
+	ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
+	a.deps.WriteMetrics(ctx)
+}
+
+func writeJSON(ctx *fasthttp.RequestCtx, v any) {
+	ctx.SetContentType("application/json; charset=utf-8")
+	enc := json.NewEncoder(ctx)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		fail(ctx, fasthttp.StatusInternalServerError, "the answer could not be encoded")
+	}
+}
+
+// fail answers with {"error": ...}.
+func fail(ctx *fasthttp.RequestCtx, code int, text string) {
+	ctx.Response.ResetBody()
+	ctx.SetStatusCode(code)
+	writeJSON(ctx, errorBody{Error: text, RequestID: string(ctx.Request.Header.Peek("X-Request-Id"))})
+}
+
+type errorBody struct {
+	Error     string `json:"error"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// list makes nil an empty list, which JSON tells apart.
+func list[T any](l []T) []T {
+	if l == nil {
+		return []T{}
+	}
+	return l
+}

@@ -1,0 +1,127 @@
+package admin
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerouter/app"
+	"edgerouter/gateway"
+	"edgerouter/upstream"
+)
+
+// App is one application in /api/v1/apps.
+type App struct {
+	ID     string        `json:"id"`
+	Source string        `json:"source"`
+	State  gateway.State `json:"state"`
+	// Frontends are what it claims, such as "example.com/api".
+	Frontends []string      `json:"frontends"`
+	Backend   string        `json:"backend"` // in a line
+	Problems  []app.Problem `json:"problems"`
+}
+
+// AppDetail is the answer of /api/v1/apps/{id}.
+type AppDetail struct {
+	App
+	Definition app.Application       `json:"definition"` // secrets redacted
+	Peers      []upstream.PeerStatus `json:"peers"`
+	Conflicts  []gateway.Conflict    `json:"conflicts"`
+}
+
+// Peer is one peer of an application in /api/v1/peers.
+type Peer struct {
+	App string `json:"app"`
+	upstream.PeerStatus
+}
+
+func describe(a *gateway.App) App {
+	d := &a.Definition
+	out := App{
+		ID: d.ID, Source: a.Source, State: a.State, Backend: d.Backend.Describe(),
+		Frontends: make([]string, 0, len(d.Frontends)), Problems: list(a.Problems),
+	}
+	for _, f := range d.Frontends {
+		out.Frontends = append(out.Frontends, claim(f))
+	}
+	return out
+}
+
+func peerRows(s *gateway.Snapshot) []Peer {
+	rows := []Peer{}
+	for _, a := range s.Apps {
+		for _, p := range a.Peers() {
+			rows = append(rows, Peer{App: a.ID(), PeerStatus: p})
+		}
+	}
+	return rows
+}
+
+func (a *Admin) apps(ctx *fasthttp.RequestCtx) {
+	s := a.deps.Snapshot()
+	answer := struct {
+		Generation uint64    `json:"generation"`
+		AppliedAt  time.Time `json:"applied_at"`
+		Apps       []App     `json:"apps"`
+	}{s.Generation, s.AppliedAt, make([]App, 0, len(s.Apps))}
+	for _, one := range s.Apps {
+		answer.Apps = append(answer.Apps, describe(one))
+	}
+	writeJSON(ctx, answer)
+}
+
+func (a *Admin) app(ctx *fasthttp.RequestCtx) {
+	raw, _ := ctx.UserValue("id").(string)
+	id, err := url.PathUnescape(raw)
+	if err != nil {
+		fail(ctx, fasthttp.StatusBadRequest, "the application id in the path is not percent-encoded as it should be")
+		return
+	}
+	s := a.deps.Snapshot()
+	one := s.App(id)
+	if one == nil {
+		fail(ctx, fasthttp.StatusNotFound, "there is no application with this id; api/v1/apps lists them")
+		return
+	}
+	detail := AppDetail{
+		App: describe(one), Definition: app.Redact(one.Definition),
+		Peers: list(one.Peers()), Conflicts: []gateway.Conflict{},
+	}
+	for _, c := range s.Conflicts {
+		if c.App == id || c.Winner == id {
+			detail.Conflicts = append(detail.Conflicts, c)
+		}
+	}
+	writeJSON(ctx, detail)
+}
+
+func (a *Admin) peers(ctx *fasthttp.RequestCtx) {
+	writeJSON(ctx, map[string]any{"peers": peerRows(a.deps.Snapshot())})
+}
+
+func (a *Admin) certs(ctx *fasthttp.RequestCtx) {
+	writeJSON(ctx, map[string]any{"certs": list(a.certRows())})
+}
+
+func (a *Admin) sources(ctx *fasthttp.RequestCtx) {
+	writeJSON(ctx, map[string]any{"sources": list(a.deps.Sources())})
+}
+
+func (a *Admin) conflicts(ctx *fasthttp.RequestCtx) {
+	writeJSON(ctx, map[string]any{"conflicts": list(a.deps.Snapshot().Conflicts)})
+}
+
+func (a *Admin) explain(ctx *fasthttp.RequestCtx) {
+	args := ctx.QueryArgs()
+	var headers []string
+	for _, h := range args.PeekMulti("header") {
+		headers = append(headers, string(h))
+	}
+	q, err := ParseQuestion(string(args.Peek("url")), string(args.Peek("method")), headers)
+	if err != nil {
+		fail(ctx, fasthttp.StatusBadRequest, err.Error())
+		return
+	}
+	writeJSON(ctx, Explain(a.deps.Snapshot(), q))
+}

@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerouter/auth"
+)
+
+// Access says who may call a handler of an Admin.
+type Access uint8
+
+const (
+	// AccessToken wants the admin token for every call, /healthz and /readyz
+	// aside: for a listener on any other address than loopback and for the backend
+	// edgerouter_admin. What an application's own authentication has let in may
+	// read (auth.Authenticated).
+	AccessToken Access = iota
+	// AccessLoopback leaves reading open to all who reach the listener, which is
+	// whoever is on this machine. Because a web page in a browser on this machine
+	// is, too, once its name resolves to 127.0.0.1 (DNS rebinding), the Host of
+	// such a call must be a loopback name or address.
+	AccessLoopback
+)
+
+// guard lets a call pass to next or answers it. A call that may change state (any
+// method but GET, HEAD and OPTIONS) always needs the token and, from a browser,
+// an Origin that is the host which is called.
+func guard(access Access, gate *auth.Gate, next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		h := &ctx.Request.Header
+		reads := h.IsGet() || h.IsHead() || h.IsOptions()
+		switch path := ctx.Request.URI().PathOriginal(); {
+		case reads && (string(path) == "/healthz" || string(path) == "/readyz"):
+		case !reads && !sameOrigin(ctx):
+			fail(ctx, fasthttp.StatusForbidden, "a call that changes something must come from the page of the same host (Origin)")
+			return
+		case reads && auth.Authenticated(ctx):
+		case reads && access == AccessLoopback && loopbackHost(h.Host()):
+		case reads && access == AccessLoopback && len(h.Peek(fasthttp.HeaderAuthorization)) == 0:
+			fail(ctx, fasthttp.StatusForbidden, "this listener answers to localhost, 127.0.0.1 and [::1]; any other Host needs the admin token")
+			return
+		default:
+			if !gate.Admit(ctx) {
+				return
+			}
+		}
+		next(ctx)
+	}
+}
+
+// loopbackHost reports whether a Host field names this machine: localhost, a
+// name under it (RFC 6761 section 6.3), or a loopback address; the port does not
+// matter.
+func loopbackHost(field []byte) bool {
+	host := strings.ToLower(string(field))
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return err == nil && addr.IsLoopback()
+	}
+	host = strings.TrimSuffix(host, ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Is4() && addr.IsLoopback()
+}
+
+// sameOrigin reports whether a call that changes something comes from a page of
+// the host it calls. Programs that are no browsers send no Origin and pass.
+func sameOrigin(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	if site := h.Peek("Sec-Fetch-Site"); len(site) > 0 && string(site) != "same-origin" && string(site) != "none" {
+		return false
+	}
+	origins := h.PeekAll(fasthttp.HeaderOrigin)
+	if len(origins) == 0 {
+		return true
+	}
+	host, ok := bytes.CutPrefix(origins[0], []byte("https://"))
+	if !ok && !ctx.IsTLS() {
+		host, ok = bytes.CutPrefix(origins[0], []byte("http://"))
+	}
+	return ok && len(origins) == 1 && len(host) > 0 && bytes.EqualFold(host, h.Host())
+}

@@ -1,0 +1,220 @@
+package admin
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerouter/app"
+	"edgerouter/certs"
+	"edgerouter/discovery"
+	"edgerouter/gateway"
+)
+
+// maxRows bounds each table of the page; the API has the rest.
+const maxRows = 200
+
+var (
+	//go:embed page.html
+	pageHTML string
+	//go:embed page.css
+	pageCSS string
+	//go:embed page.js
+	pageJS string
+)
+
+// page is the template and the policy that allows its own style and script and
+// nothing else: no other host, no other script, no frame.
+type page struct {
+	html   *template.Template
+	policy string
+}
+
+func newPage() *page {
+	return &page{
+		html: template.Must(template.New("page").Parse(pageHTML)),
+		policy: "default-src 'none'; style-src " + sourceHash(pageCSS) + "; script-src " + sourceHash(pageJS) +
+			"; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+	}
+}
+
+// sourceHash is how a policy names an inline style or script (CSP Level 3 section 2.3.1).
+func sourceHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// What the template shows. Class is the style of a state.
+type (
+	pageData struct {
+		CSS        template.CSS
+		JS         template.JS
+		Version    string
+		Reasons    []string
+		PProf      bool
+		Generation uint64
+		AppliedAt  string
+
+		Problems     []string
+		ProblemCount int
+		MoreProblems int
+
+		Query        string
+		Total, Found int
+		MoreApps     int
+		Apps         []pageApp
+		Conflicts    []gateway.Conflict
+		Peers        []pagePeer
+		MorePeers    int
+		Sources      []pageSource
+		Certs        []pageCert
+		MoreCerts    int
+	}
+	pageApp struct {
+		App
+		Class string
+	}
+	pagePeer struct {
+		Peer
+		Class string
+	}
+	pageSource struct {
+		discovery.Status
+		Class string
+	}
+	pageCert struct{ Names, Until, Source, Class string }
+)
+
+func (a *Admin) servePage(pprof bool) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		var out bytes.Buffer
+		if err := a.page.html.Execute(&out, a.pageData(string(ctx.QueryArgs().Peek("q")), pprof)); err != nil {
+			fail(ctx, fasthttp.StatusInternalServerError, "the page could not be made")
+			return
+		}
+		ctx.SetContentType("text/html; charset=utf-8")
+		ctx.Response.Header.Set(fasthttp.HeaderContentSecurityPolicy, a.page.policy)
+		ctx.SetBody(out.Bytes())
+	}
+}
+
+func (a *Admin) pageData(query string, pprof bool) pageData {
+	s := a.deps.Snapshot()
+	d := pageData{
+		CSS: template.CSS(pageCSS), JS: template.JS(pageJS), PProf: pprof,
+		Version: a.deps.Version, Reasons: a.deps.Ready(),
+		Generation: s.Generation, AppliedAt: s.AppliedAt.UTC().Format(time.DateTime + " UTC"),
+		Query: query, Total: len(s.Apps),
+	}
+	var problems []app.Problem
+	for _, one := range s.Apps {
+		problems = append(problems, one.Problems...)
+		if query == "" && len(d.Apps) == maxRows {
+			d.Found++ // what is not shown needs no description
+			continue
+		}
+		if row := describe(one); row.contains(query) {
+			d.Found++
+			if len(d.Apps) < maxRows {
+				d.Apps = append(d.Apps, pageApp{row, stateClass(string(row.State))})
+			}
+		}
+	}
+	d.MoreApps = d.Found - len(d.Apps)
+	d.Conflicts = s.Conflicts[:min(maxRows, len(s.Conflicts))]
+
+	peers := peerRows(s)
+	// The ones that do not work come first.
+	slices.SortStableFunc(peers, func(x, y Peer) int { return cmp.Compare(stateRank(x.State), stateRank(y.State)) })
+	for _, p := range peers[:min(maxRows, len(peers))] {
+		d.Peers = append(d.Peers, pagePeer{p, stateClass(p.State)})
+	}
+	d.MorePeers = len(peers) - len(d.Peers)
+
+	for _, source := range a.deps.Sources() {
+		d.Sources = append(d.Sources, pageSource{source, stateClass(string(source.State))})
+		problems = append(problems, source.Problems...)
+	}
+	list := a.certRows()
+	slices.SortStableFunc(list, func(x, y certs.Status) int { return x.NotAfter.Compare(y.NotAfter) })
+	for _, c := range list[:min(maxRows, len(list))] {
+		d.Certs = append(d.Certs, certRow(c))
+	}
+	d.MoreCerts = len(list) - len(d.Certs)
+
+	d.Problems = distinct(problems)
+	d.ProblemCount = len(d.Problems)
+	d.Problems = d.Problems[:min(maxRows, len(d.Problems))]
+	d.MoreProblems = d.ProblemCount - len(d.Problems)
+	return d
+}
+
+func (a *Admin) certRows() []certs.Status {
+	if a.deps.Certs == nil {
+		return nil
+	}
+	return a.deps.Certs()
+}
+
+func certRow(c certs.Status) pageCert {
+	row := pageCert{
+		Names: strings.Join(c.Names, " "), Until: c.NotAfter.UTC().Format(time.DateTime + " UTC"),
+		Source: c.Source, Class: "ok",
+	}
+	if c.Expired {
+		row.Until, row.Class = row.Until+", expired", "bad"
+	}
+	return row
+}
+
+// contains reports whether the row has the text that is looked for.
+func (a App) contains(query string) bool {
+	if query == "" {
+		return true
+	}
+	query = strings.ToLower(query)
+	has := func(s string) bool { return strings.Contains(strings.ToLower(s), query) }
+	return has(a.ID) || has(a.Source) || has(string(a.State)) || slices.ContainsFunc(a.Frontends, has)
+}
+
+// distinct tells each problem once: a source and its application both know it.
+func distinct(problems []app.Problem) []string {
+	seen := make(map[string]bool, len(problems))
+	var out []string
+	for _, p := range problems {
+		if text := p.Error(); !seen[text] {
+			seen[text] = true
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// stateClass is the style of a state of an application, a peer or a source.
+func stateClass(state string) string {
+	switch stateRank(state) {
+	case 0:
+		return "bad"
+	case 1:
+		return "warn"
+	}
+	return "ok"
+}
+
+func stateRank(state string) int {
+	switch state {
+	case "up", "ok", string(gateway.StateRunning):
+		return 2
+	case "down", "failing", string(gateway.StateBroken):
+		return 0
+	}
+	return 1
+}
