@@ -1,0 +1,169 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"edgerouter/bench/load"
+	"edgerouter/bench/peer"
+)
+
+const (
+	changeEvery = time.Second / 10
+	probeEvery  = 2 * time.Millisecond
+	// changeLimit is how long one change may take before it counts as not applied.
+	changeLimit = 5 * time.Second
+)
+
+// changer asks the probe's host who answers, every 2 ms, with or without
+// changing the probe's peer ten times a second. It asks in both cases, so that
+// the changes are the only difference.
+type changer struct {
+	bed     *bed
+	applied *hdrhistogram.Histogram // nanoseconds from the rename to the first answer by the new peer
+	path    string
+	content [2][]byte // of the file, by the probe's peer
+
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// newChanger makes both versions of the file beforehand: making them costs as
+// much as a proxy needs to read them, and the load needs the core.
+func newChanger(b *bed) (*changer, error) {
+	c := &changer{bed: b, applied: load.NewHistogram()}
+	name := peer.ProbeFile(b.job)
+	if b.proxy.Name() == "nginx" {
+		name = "nginx.conf"
+	}
+	c.path = filepath.Join(b.job.Dir, name)
+	for i := range c.content {
+		job := b.job
+		job.Probe = i
+		plan, err := b.proxy.Plan(job)
+		if err != nil {
+			return nil, err
+		}
+		c.content[i] = plan.Files[name]
+	}
+	return c, nil
+}
+
+// during probes, and makes changes if told to, while f runs.
+func (c *changer) during(ctx context.Context, changing bool, f func() (*tally, error)) (*tally, error) {
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- c.run(inner, changing) }()
+	t, err := f()
+	stop()
+	if failed := <-done; err == nil {
+		err = failed
+	}
+	return t, err
+}
+
+func (c *changer) run(ctx context.Context, changing bool) error {
+	defer c.hangUp()
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	var began time.Time // of the change that is under way; zero: none is
+	next := time.Now().Add(changeEvery)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if changing && began.IsZero() && !time.Now().Before(next) {
+			next = next.Add(changeEvery)
+			began = time.Now()
+			if err := c.change(); err != nil {
+				return fmt.Errorf("change the configuration of %s: %w", c.bed.proxy.Name(), err)
+			}
+		}
+		who, err := c.ask(ctx)
+		if began.IsZero() {
+			continue
+		}
+		took := time.Since(began)
+		want := strconv.Itoa(int(c.bed.job.Origins[c.bed.job.Probe].Port()))
+		switch {
+		case err == nil && who == want:
+			_ = c.applied.RecordValue(int64(took))
+			began = time.Time{}
+		case took > changeLimit:
+			return fmt.Errorf("a change of %s was not in service after %s: the probe is answered by %q instead of %s (%v)", c.bed.proxy.Name(), changeLimit, who, want, err)
+		}
+	}
+}
+
+// change points the probe to the other peer.
+func (c *changer) change() error {
+	b := c.bed
+	b.job.Probe = 1 - b.job.Probe
+	if err := os.WriteFile(c.path+".new", c.content[b.job.Probe], 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(c.path+".new", c.path); err != nil {
+		return err
+	}
+	if b.proxy.Name() == "nginx" {
+		return b.process.Signal(syscall.SIGHUP) // what nginx -s reload sends
+	}
+	return nil
+}
+
+// ask sends the probe's request on a kept connection, and on a new one when that
+// was closed.
+func (c *changer) ask(ctx context.Context) (string, error) {
+	if c.conn == nil {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, "tcp", c.bed.job.HTTP.String())
+		if err != nil {
+			return "", err
+		}
+		c.conn, c.in = conn, bufio.NewReader(conn)
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(changeLimit))
+	who, err := c.exchange()
+	if err != nil {
+		c.hangUp()
+	}
+	return who, err
+}
+
+func (c *changer) exchange() (string, error) {
+	r := load.NewRequest("GET", peer.ProbeHost, "/who", 0)
+	if _, err := c.conn.Write(r.Head); err != nil {
+		return "", err
+	}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err == nil && (resp.StatusCode != http.StatusOK || resp.Close) {
+		err = fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return string(body), err
+}
+
+func (c *changer) hangUp() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
