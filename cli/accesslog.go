@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/rs/zerolog/diode"
+
+	"edgerouter/server"
+)
+
+// accessLines is how many lines wait for a slow reader of the access log before
+// lines are dropped: a log must not hold up requests.
+const accessLines = 4096
+
+// accessLog writes a line for each request. The zero kind writes nothing.
+type accessLog struct {
+	out     *diode.Writer
+	lines   zerolog.Logger
+	dropped atomic.Uint64
+}
+
+func newAccessLog(kind string, w io.Writer) *accessLog {
+	a := &accessLog{}
+	if kind == "off" {
+		return a
+	}
+	if kind == "console" {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339}
+	}
+	out := diode.NewWriter(w, accessLines, 10*time.Millisecond, func(missed int) { a.dropped.Add(uint64(missed)) })
+	a.out = &out
+	a.lines = zerolog.New(out)
+	return a
+}
+
+// log is nil when there is nothing to write.
+func (a *accessLog) log() server.AccessLog {
+	if a.out == nil {
+		return nil
+	}
+	return func(r *server.Access) {
+		e := a.lines.Log().
+			Time("time", r.Time.UTC()).
+			Str("app", r.App).
+			Str("client", r.Client.String()).
+			Bytes("method", r.Method).
+			Bytes("host", r.Host).
+			Bytes("uri", r.Target).
+			Str("protocol", r.Protocol).
+			Bool("tls", r.Secure).
+			Int("status", r.Status).
+			Int64("received", r.Received).
+			Int64("sent", r.Sent).
+			Float64("duration_ms", float64(r.Duration)/float64(time.Millisecond)).
+			Bytes("request_id", r.RequestID)
+		if len(r.UserAgent) > 0 {
+			e.Bytes("user_agent", r.UserAgent)
+		}
+		if len(r.Referer) > 0 {
+			e.Bytes("referer", r.Referer)
+		}
+		e.Send()
+	}
+}
+
+func (a *accessLog) close() {
+	if a.out != nil {
+		a.out.Close()
+	}
+}

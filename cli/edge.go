@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"edgerouter/admin"
+	"edgerouter/app"
+	"edgerouter/auth"
+	"edgerouter/certs"
+	"edgerouter/discovery"
+	"edgerouter/discovery/file"
+	"edgerouter/gateway"
+	"edgerouter/metrics"
+	"edgerouter/router"
+	"edgerouter/server"
+	"edgerouter/upstream"
+)
+
+// edge is one node: every part of it, wired together.
+type edge struct {
+	settings settings
+	log      zerolog.Logger
+	metrics  *metrics.Set
+	gateway  *gateway.Gateway
+	merge    *discovery.Merge
+	files    *file.Source // nil: no applications from files
+	tls      *edgeTLS     // nil: no TLS listener
+	admin    *admin.Admin
+	server   *server.Server // of clients
+	back     *server.Server // of the admin listener
+	access   *accessLog
+	upstream *upstream.Stats
+
+	draining atomic.Bool
+	stopping chan struct{}
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+}
+
+func newEdge(s settings, log zerolog.Logger) (*edge, error) {
+	e := &edge{settings: s, log: log, metrics: metrics.NewSet(), upstream: &upstream.Stats{}, stopping: make(chan struct{}), stop: func() {}}
+	token, err := admin.LoadOrMakeToken(s.adminTokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-token-file: %w", err)
+	}
+	adminToken, err := auth.NewToken(token)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-token-file %s: %w", s.adminTokenFile, err)
+	}
+	failures := auth.NewFailures()
+	e.admin = admin.New(admin.Deps{
+		Version:      version(),
+		Snapshot:     func() *gateway.Snapshot { return e.gateway.Snapshot() },
+		Subscribe:    func() (<-chan gateway.Event, func()) { return e.gateway.Subscribe() },
+		Certs:        e.certificates,
+		Sources:      func() []discovery.Status { return e.merge.Statuses() },
+		Ready:        e.notReady,
+		WriteMetrics: e.writeMetrics,
+		Stopping:     e.stopping,
+		Gate:         auth.NewGate(adminToken, "edgerouter admin", failures),
+	})
+	kinds := gateway.Standard{
+		Upstream: upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
+		Resolve: func(a app.Application) (app.Application, []app.Problem) {
+			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)
+		},
+		Auth:    auth.V0Deps{Resolve: resolveSecret, Failures: failures},
+		Admin:   e.admin.Handler(admin.Exposure{Access: admin.AccessToken}),
+		Metrics: e.admin.Metrics,
+	}
+	e.gateway = gateway.New(gateway.Options{
+		Builders: kinds.Builders(), Middlewares: kinds.Middlewares(), Metrics: e.metrics, Log: log,
+	})
+	if err := e.newMerge(); err != nil {
+		return nil, err
+	}
+	if s.https != "" {
+		if e.tls, err = newEdgeTLS(s, e.gateway, e.metrics, log); err != nil {
+			return nil, err
+		}
+	}
+	e.access = newAccessLog(s.accessLog, os.Stdout)
+	e.newServers()
+	e.registerMetrics()
+	return e, nil
+}
+
+// stickyKey makes the key of sticky cookies. Nodes that serve the same clients
+// have it in common when they have the admin token in common.
+func stickyKey(adminToken []byte) []byte {
+	h := hmac.New(sha256.New, adminToken)
+	h.Write([]byte("edgerouter sticky cookies"))
+	return h.Sum(nil)
+}
+
+func (e *edge) newMerge() error {
+	var sources []discovery.Source
+	if path := appsPath(e.settings); path != "" {
+		e.files = file.New(path, e.log)
+		sources = append(sources, e.files)
+	} else {
+		e.log.Warn().Msg("no applications are configured: give --apps, or put an applications.json into the working folder")
+	}
+	var err error
+	e.merge, err = discovery.New(discovery.Options{
+		Sources: sources, Metrics: e.metrics, Log: e.log,
+		Apply: func(sets []discovery.Set) {
+			applied := make([]gateway.SourceSet, len(sets))
+			for i, s := range sets {
+				applied[i] = gateway.SourceSet{Source: s.Source, Apps: s.Apps, Problems: s.Problems, Kept: s.Kept}
+			}
+			e.gateway.Apply(applied)
+		},
+	})
+	return err
+}
+
+func (e *edge) newServers() {
+	s := e.settings
+	cfg := server.Config{
+		Lookup: e.gateway.Lookup, Unmatched: e.metrics.App("appNotFound"), Log: e.log,
+		AccessLog: e.access.log(), TrustedProxies: s.trusted,
+		MetricsPath: s.metricsPath, Metrics: e.metricsText,
+	}
+	if e.tls != nil {
+		cfg.TLS = e.tls.config
+		_, port, _ := net.SplitHostPort(s.https)
+		cfg.HTTPSPort, _ = net.LookupPort("tcp", port)
+	}
+	e.server = server.New(cfg)
+
+	loopback := isLoopback(s.admin)
+	access := admin.AccessToken
+	if loopback {
+		access = admin.AccessLoopback
+	}
+	entry := &router.Entry{
+		App: "admin", AllowPlain: true, Observer: unobserved{},
+		Handler: e.admin.Handler(admin.Exposure{Access: access, PProf: s.dev || loopback}),
+	}
+	e.back = server.New(server.Config{
+		Lookup:    func(_, _ []byte, _ router.Attributes) *router.Entry { return entry },
+		Unmatched: unobserved{}, Log: e.log,
+	})
+}
+
+// unobserved keeps the admin listener's own requests out of the figures.
+type unobserved struct{}
+
+func (unobserved) Observe([]byte, int, time.Duration) {}
+
+func isLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// start serves: the admin listener at once, clients after the first table.
+func (e *edge) start(ctx context.Context, l listeners) {
+	ctx, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	e.running.Go(func() { e.accept(e.back, l.admin, false) })
+	if e.tls != nil {
+		e.tls.run(ctx, &e.running)
+	}
+	e.running.Go(func() { e.merge.Run(ctx) })
+	waitFor(ctx, e.merge.Ready(), 2*discovery.DefaultGiveUp)
+	if l.http != nil {
+		e.running.Go(func() { e.accept(e.server, l.http, false) })
+	}
+	if l.https != nil {
+		e.running.Go(func() { e.accept(e.server, l.https, true) })
+	}
+}
+
+func (e *edge) accept(s *server.Server, ln net.Listener, secure bool) {
+	if err := s.Serve(ln, secure); err != nil {
+		e.log.Error().Err(err).Str("listener", ln.Addr().String()).Msg("the listener failed")
+	}
+}
+
+// reload reads files again.
+func (e *edge) reload() {
+	if e.files != nil {
+		e.files.Reload()
+	}
+	if e.tls != nil {
+		e.tls.reload()
+	}
+}
+
+// notReady tells why this node should not get traffic.
+func (e *edge) notReady() (reasons []string) {
+	if e.draining.Load() {
+		reasons = append(reasons, "draining")
+	}
+	select {
+	case <-e.merge.Ready():
+	default:
+		reasons = append(reasons, "waiting for the first applications of every source")
+	}
+	return reasons
+}
+
+// drainLinger is how long new connections are still taken when the node has
+// said that it is not ready, so that a load balancer can turn away.
+func drainLinger(grace time.Duration) time.Duration { return min(grace/10, time.Second) }
+
+// drain ends the node: no longer ready, requests in flight end, the admin
+// listener last. It returns how many connections had to be cut.
+func (e *edge) drain(ctx context.Context) int {
+	e.draining.Store(true)
+	linger := time.Duration(0)
+	if e.server.Open() > 0 {
+		linger = drainLinger(e.settings.shutdownGrace)
+	}
+	cut := e.server.Shutdown(ctx, linger)
+	close(e.stopping)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	e.back.Shutdown(end, 0)
+	e.close()
+	return cut
+}
+
+// close ends what runs beside the servers.
+func (e *edge) close() {
+	e.stop()
+	e.running.Wait()
+	e.gateway.Close()
+	e.access.close()
+}
+
+func (e *edge) certificates() []certs.Status {
+	if e.tls == nil {
+		return nil
+	}
+	return e.tls.list()
+}
+
+// metricsText is writeMetrics for METRICS_ENDPOINT.
+func (e *edge) metricsText() []byte {
+	var b bytes.Buffer
+	e.writeMetrics(&b)
+	return b.Bytes()
+}
+
+func (e *edge) writeMetrics(w io.Writer) {
+	e.metrics.WritePrometheus(w)
+	e.writeCounters(w)
+	writePeers(w, e.gateway.Snapshot())
+	metrics.WriteProcess(w)
+}
+
+// resolveSecret reads file:PATH and env:NAME secrets of definitions.
+func resolveSecret(s app.Secret) (string, error) { return app.Resolve(s, os.ReadFile, os.LookupEnv) }

@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+)
+
+// settings are the flags of serve. Each may be given by its environment
+// variable instead; a flag goes before it, and both go before --dev's defaults.
+type settings struct {
+	http, https, admin string
+	adminTokenFile     string
+	data               string
+	apps               string
+	dev                bool
+	bus, docker        string
+	certDir            string
+	trustedProxies     []string
+	accessLog          string
+	logLevel           string
+	shutdownGrace      time.Duration
+	metricsPath        string // METRICS_ENDPOINT
+
+	quickstart *demo // set by --dev when no application is configured
+	trusted    []netip.Prefix
+	level      zerolog.Level
+}
+
+// setting is one flag: its name, environment variables in the order in which
+// they are looked at, and what --dev makes of its default.
+type setting struct {
+	flag string
+	env  []string
+	dev  string
+}
+
+var serveSettings = []setting{
+	{flag: "http", env: []string{"EDGEROUTER_HTTP"}, dev: ":8080"},
+	{flag: "https", env: []string{"EDGEROUTER_HTTPS"}, dev: ":8443"},
+	{flag: "admin", env: []string{"EDGEROUTER_ADMIN"}},
+	{flag: "admin-token-file", env: []string{"EDGEROUTER_ADMIN_TOKEN_FILE"}},
+	{flag: "data", env: []string{"EDGEROUTER_DATA"}, dev: "./.edgerouter"},
+	{flag: "apps", env: []string{"EDGEROUTER_APPS"}},
+	{flag: "dev", env: []string{"EDGEROUTER_DEV"}},
+	{flag: "bus", env: []string{"EDGEROUTER_BUS"}},
+	{flag: "docker"},
+	{flag: "cert-dir", env: []string{"EDGEROUTER_CERT_DIR"}},
+	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
+	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
+	{flag: "log-level", env: []string{"EDGEROUTER_LOG_LEVEL"}},
+	{flag: "shutdown-grace", env: []string{"EDGEROUTER_SHUTDOWN_GRACE"}},
+}
+
+func (s *settings) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&s.http, "http", ":80", "plain HTTP listener `address`; empty turns it off")
+	f.StringVar(&s.https, "https", ":443", "TLS listener `address`; empty turns it off")
+	f.StringVar(&s.admin, "admin", defaultAdmin, "admin listener `address`")
+	f.StringVar(&s.adminTokenFile, "admin-token-file", "", "`file` with the token for state-changing calls, made at the first start (default DATA/admin-token)")
+	f.StringVar(&s.data, "data", "/var/lib/edgerouter", "`folder` of tokens, certificates and caches")
+	f.StringVar(&s.apps, "apps", "", "`file or folder` of application definitions, watched (default applications.json if it exists)")
+	f.BoolVar(&s.dev, "dev", false, "development: ports 8080 and 8443, data in ./.edgerouter, certificates of a local CA, and examples/quickstart when no application is configured")
+	f.StringVar(&s.bus, "bus", "off", "event bus; only `off` is available in this version")
+	f.StringVar(&s.docker, "docker", "off", "Docker engine to watch; only `off` is available in this version")
+	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
+	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
+	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
+	f.StringVar(&s.logLevel, "log-level", "info", "`level`: trace, debug, info, warn or error")
+	f.DurationVar(&s.shutdownGrace, "shutdown-grace", 30*time.Second, "how `long` requests in flight may take to end after SIGTERM")
+}
+
+// resolve fills in the environment and --dev's defaults, and checks what a
+// parser of flags cannot. What it returns is wrong usage.
+func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
+	for _, v := range serveSettings {
+		if f.Changed(v.flag) {
+			continue
+		}
+		for _, name := range v.env {
+			value, given := env(name)
+			// Compose files pass on variables that are not set as empty ones, but
+			// an empty listener is an answer.
+			if value == "" && v.flag != "http" && v.flag != "https" {
+				continue
+			}
+			if given {
+				if err := f.Set(v.flag, value); err != nil {
+					return usagef("%s=%q: %w", name, value, err)
+				}
+				break
+			}
+		}
+	}
+	if s.dev {
+		for _, v := range serveSettings {
+			if v.dev != "" && !f.Changed(v.flag) {
+				f.Set(v.flag, v.dev)
+			}
+		}
+	}
+	s.metricsPath, _ = env("METRICS_ENDPOINT")
+	if s.metricsPath != "" && !strings.HasPrefix(s.metricsPath, "/") {
+		s.metricsPath = "/" + s.metricsPath
+	}
+	if s.adminTokenFile == "" {
+		s.adminTokenFile = s.data + "/admin-token"
+	}
+	return s.check()
+}
+
+func (s *settings) check() error {
+	for _, l := range []struct{ flag, addr string }{{"http", s.http}, {"https", s.https}, {"admin", s.admin}} {
+		if l.addr == "" && l.flag != "admin" {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(l.addr); err != nil || port == "" {
+			return usagef("--%s %q: want HOST:PORT or :PORT", l.flag, l.addr)
+		} else if _, err := net.LookupPort("tcp", port); err != nil {
+			return usagef("--%s %q: %q is not a port", l.flag, l.addr, port)
+		}
+	}
+	if s.http == "" && s.https == "" {
+		return usagef("--http and --https are both empty: there would be nothing to serve")
+	}
+	if !slices.Contains([]string{"off", "json", "console"}, s.accessLog) {
+		return usagef("--access-log %q: want off, json or console", s.accessLog)
+	}
+	var err error
+	if s.level, err = zerolog.ParseLevel(s.logLevel); err != nil || s.logLevel == "" {
+		return usagef("--log-level %q: want trace, debug, info, warn or error", s.logLevel)
+	}
+	if s.shutdownGrace < 0 {
+		return usagef("--shutdown-grace %s: must not be negative", s.shutdownGrace)
+	}
+	for _, c := range s.trustedProxies {
+		p, err := parsePrefix(strings.TrimSpace(c))
+		if err != nil {
+			return usagef("--trusted-proxies %q: want addresses or CIDRs such as 10.0.0.0/8: %w", c, err)
+		}
+		s.trusted = append(s.trusted, p)
+	}
+	if s.bus != "off" && s.bus != "embedded" {
+		return usagef("--bus %q: the event bus is not available in this version; only off is", s.bus)
+	}
+	if s.docker != "off" {
+		return usagef("--docker %q: watching Docker is not available in this version; only off is", s.docker)
+	}
+	return nil
+}
+
+// unavailable names settings of the environment that this version does not
+// know what to do with; they are told and passed over.
+func unavailable(env func(string) (string, bool)) (names []string) {
+	for _, name := range []string{
+		"DOCKER_URL", "DOCKER_HOST", "EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS", "S3_DISCOVERY_BUCKET", "TURBOCHARGER_STORE",
+		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES", "EVENTHORIZON",
+	} {
+		if v, _ := env(name); v != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, err
+	}
+	if p.Masked() != p {
+		return p, fmt.Errorf("the address has bits beyond the prefix; did you mean %s?", p.Masked())
+	}
+	return p, nil
+}
+
+// newLogger writes JSON lines, or readable ones on a terminal.
+func newLogger(f *os.File, level zerolog.Level, terminal bool) zerolog.Logger {
+	if terminal {
+		return zerolog.New(zerolog.ConsoleWriter{Out: f, TimeFormat: "15:04:05.000"}).Level(level).With().Timestamp().Logger()
+	}
+	return zerolog.New(f).Level(level).With().Timestamp().Logger()
+}
