@@ -34,6 +34,7 @@ type conn struct {
 	path     []byte // scratch for the normalized path
 	target   []byte // scratch for the stripped target
 	one      [1]byte
+	idle     *idleReader // made for the second request
 	requests uint64
 	received uint64 // bytes that account has not seen yet
 	sent     uint64

@@ -56,7 +56,7 @@ func (c *conn) next() bool {
 				continue
 			}
 		}
-		if _, err := c.x.In.Fill(); err != nil {
+		if err := c.receive(); err != nil {
 			switch {
 			case !timedOut(err):
 				return false
@@ -68,6 +68,17 @@ func (c *conn) next() bool {
 			}
 		}
 	}
+}
+
+// receive reads once. A plain connection that has had a request waits for the next
+// one without a buffer.
+func (c *conn) receive() error {
+	if c.reading == readingIdle && c.requests > 0 && c.tcp != nil && c.Conn == c.raw && c.x.In.Empty() {
+		return c.fillIdle()
+	}
+	c.x.In.Acquire()
+	_, err := c.x.In.Fill()
+	return err
 }
 
 var errHeadTimeout = &wire.Error{Status: 408, Reason: "the request's head did not come in time"}

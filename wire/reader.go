@@ -122,6 +122,13 @@ func (rd *Reader) Fill() (int, error) {
 	return 0, err
 }
 
+// Room is the free part of the buffer, for one who reads by other means than
+// Fill and says by Added how much of it he filled.
+func (rd *Reader) Room() []byte { return rd.buf[rd.w:] }
+
+// Added is told of bytes that were put into Room.
+func (rd *Reader) Added(n int) { rd.w += n }
+
 func (rd *Reader) makeRoom() {
 	if rd.r > rd.mark && rd.r-rd.mark >= len(rd.buf)/2 {
 		rd.w = rd.mark + copy(rd.buf[rd.mark:], rd.buf[rd.r:rd.w])
