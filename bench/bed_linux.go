@@ -121,9 +121,9 @@ func (b *bed) clean() {
 func (b *bed) await(ctx context.Context, secure bool) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.StartTimeout)
 	defer cancel()
-	err := errors.New("nothing was tried")
 	for {
-		if err = b.try(ctx, false); err == nil && secure {
+		err := b.try(ctx, false)
+		if err == nil && secure {
 			err = b.try(ctx, true)
 		}
 		if err == nil {

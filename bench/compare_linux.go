@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -293,5 +292,3 @@ func line(s *scenario, sample report.Sample, rounds int) string {
 	}
 	return b.String()
 }
-
-var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})

@@ -274,7 +274,7 @@ func (g *Gateway) replace(c *change, old *running, a *app.Application, source st
 	if before.slot == r.served.slot {
 		c.swaps = append(c.swaps, swap{r.served.slot, r.served.handler})
 	}
-	c.entries = c.entries || !slices.EqualFunc(before.frontends, r.served.frontends, frontend.sameEntries)
+	c.entries = c.entries || !slices.EqualFunc(before.frontends, r.served.frontends, sameEntry)
 	if before.backend != nil && before.backend != r.served.backend {
 		c.retired = append(c.retired, before.backend)
 	}

@@ -15,8 +15,8 @@ type frontend struct {
 	rule  *ruleFrontend // kind rule only
 }
 
-// sameEntries says whether a table made with a is good for b.
-func (a frontend) sameEntries(b frontend) bool { return a.entry == b.entry }
+// sameEntry says whether a table made with a is good for b.
+func sameEntry(a, b frontend) bool { return a.entry == b.entry }
 
 // entries appends the entries of the frontend to a table's.
 func (f *frontend) entries(to []*router.Entry, plain plainRules) []*router.Entry {

@@ -45,12 +45,7 @@ func TestDrain(t *testing.T) {
 	<-entered
 	cut := r.shutdown(patience, 50*time.Millisecond)
 	// While it lingers, connections are taken, and answers say that they close.
-	eventually(t, "answers say close", func() bool {
-		if late.get("/").Close {
-			return true
-		}
-		return false
-	})
+	eventually(t, "answers say close", func() bool { return late.get("/").Close })
 	late.ended()
 	fresh := r.dial()
 	if a := fresh.get("/"); !a.Close {

@@ -40,9 +40,8 @@ type proxy struct {
 
 // setup changes how startProxy builds; wrap makes the set a structured backend.
 type setup struct {
-	wrap    func(fasthttp.RequestHandler) fasthttp.RequestHandler
-	limits  server.Limits
-	trusted bool
+	wrap   func(fasthttp.RequestHandler) fasthttp.RequestHandler
+	limits server.Limits
 }
 
 func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {

@@ -124,9 +124,6 @@ func (l *Loop) wake() {
 // now is nanoseconds since the loop began.
 func (l *Loop) now() int64 { return int64(time.Since(l.base)) }
 
-// At turns a Loop time into wall-clock time.
-func (l *Loop) at(t int64) time.Time { return l.base.Add(time.Duration(t)) }
-
 func (l *Loop) add(fd int, h handler, events uint32) error {
 	for fd >= len(l.handlers) {
 		l.handlers = append(l.handlers, make([]handler, fd+64-len(l.handlers))...)

@@ -20,7 +20,6 @@ import (
 type Origin struct {
 	loop  *Loop
 	addrs []netip.AddrPort
-	fds   []int
 	peers []*originPeer
 	cache map[int64][]byte
 	chunk []byte // what large bodies are made of
