@@ -11,7 +11,7 @@ import (
 
 const (
 	// parkAfter is how long an idle connection keeps its buffers.
-	parkAfter = 4 * time.Second
+	parkAfter = time.Second
 	// lastCall is how long a connection that is about to be closed for being idle
 	// is still listened to: a request may be in the socket already.
 	lastCall = 5 * time.Millisecond

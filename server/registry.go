@@ -75,6 +75,13 @@ func (r *registry) len() int {
 	return len(r.list)
 }
 
+// parked is the number of idle connections that hold no buffers.
+func (r *registry) parked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.list) - r.awake
+}
+
 // older appends the connections whose request began before t: to fresh those
 // that were never watched, and now are, to gone those whose client has left.
 func (r *registry) older(t int64, fresh, gone []*conn) (_, _ []*conn) {

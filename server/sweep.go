@@ -19,6 +19,7 @@ func (s *Server) sweep() {
 	h := newHangups()
 	defer h.close()
 	var fresh, gone []*conn
+	var idle crowd
 	for {
 		select {
 		case <-s.stop:
@@ -42,5 +43,8 @@ func (s *Server) sweep() {
 		}
 		clear(fresh)
 		clear(gone)
+		if idle.silent(s.conns.parked()) {
+			giveBack()
+		}
 	}
 }

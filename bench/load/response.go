@@ -41,6 +41,9 @@ func parseHead(b []byte) (h head, size int, err error) {
 	at := bytes.IndexByte(fields, '\n') + 1
 	for at < len(fields) {
 		next := at + bytes.IndexByte(fields[at:], '\n') + 1
+		if next-at < 2 || fields[next-2] != '\r' {
+			return h, 0, errHead
+		}
 		line := fields[at : next-2]
 		at = next
 		// Only three fields matter; their lengths and first letters leave out
