@@ -28,22 +28,26 @@ func (c *call) takeBody() bool {
 		c.deadline.watch(stopReading{x.Client})
 		defer c.deadline.release()
 	}
-	c.buffer = wire.GetCopyBuffer()
-	c.body = c.buffer[:x.Head.Length]
-	for n := 0; n < len(c.body); {
+	size := int(x.Head.Length)
+	memory := c.buffer.bytes()
+	for n := 0; n < size; {
 		if c.deadline.passed() {
 			x.Close = true
 			c.fail(408)
 			return false
 		}
-		m, err := x.ReadBody(c.body[n:])
+		if n == len(memory) {
+			memory = c.buffer.grow(n)
+		}
+		m, err := x.ReadBody(memory[n:min(size, len(memory))])
 		n += m
-		if err != nil && n < len(c.body) {
+		if err != nil && n < size {
 			x.Close = true
 			c.fail(bodyStatus(err))
 			return false
 		}
 	}
+	c.body = memory[:size]
 	c.now = wire.Now()
 	return true
 }

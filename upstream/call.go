@@ -32,8 +32,8 @@ type call struct {
 	hasBody  bool
 	length   int64  // of the body; -1: not known
 	body     []byte // all of it, when it is small enough to be kept for another attempt
-	buffer   *[wire.CopyBufferSize]byte
-	streamed bool // the body is passed on as it comes
+	buffer   buffer // where body is
+	streamed bool   // the body is passed on as it comes
 
 	mistrust int // connections to the peer that were stale
 	interims int // 1xx responses of the attempt
@@ -95,8 +95,8 @@ func (s *Set) serve(ctx *fasthttp.RequestCtx, x *wire.Exchange, direct bool) {
 		}
 	}
 	held := c.run(p)
-	if c.buffer != nil {
-		c.releaseBuffer()
+	if c.hasBody {
+		c.releaseBody()
 	}
 	if !held {
 		c.deadline.stop()
@@ -305,15 +305,13 @@ func (c *call) fail(status int) {
 }
 
 func (c *call) release() {
-	c.releaseBuffer()
+	c.releaseBody()
 	c.deadline.stop()
 }
 
-func (c *call) releaseBuffer() {
-	if c.buffer != nil {
-		wire.PutCopyBuffer(c.buffer)
-		c.buffer, c.body = nil, nil
-	}
+func (c *call) releaseBody() {
+	c.buffer.release()
+	c.body = nil
 }
 
 func timedOut(err error) bool {

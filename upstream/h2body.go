@@ -89,6 +89,39 @@ func (u *h2upload) end() {
 	}
 }
 
+// h2small is a body that was read before, as net/http reads it, in a goroutine
+// that may still be at it when nobody waits for it any more.
+type h2small struct {
+	mu   sync.Mutex
+	rest []byte
+	over bool
+}
+
+// Read makes it an io.Reader.
+func (b *h2small) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.over:
+		return 0, errUploadOver
+	case len(b.rest) == 0:
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// Close makes it an io.Closer.
+func (b *h2small) Close() error { return nil }
+
+// end has the memory left alone.
+func (b *h2small) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over, b.rest = true, nil
+}
+
 // h2Head is the head of a response in the form of HTTP/1.1.
 func h2Head(res *http.Response) *wire.ResponseHead {
 	h := &wire.ResponseHead{Minor: 1, Status: res.StatusCode, Reason: []byte(http.StatusText(res.StatusCode)), Length: res.ContentLength}
@@ -148,10 +181,11 @@ func (r *h2call) relay(res *http.Response, h *wire.ResponseHead) outcome {
 	if none || h.Length == 0 {
 		return outcomeOf(h.Status)
 	}
-	buf := wire.GetCopyBuffer()
-	defer wire.PutCopyBuffer(buf)
-	room := buf[wire.ChunkHeadSize : len(buf)-2]
+	var memory buffer
+	defer memory.release()
+	buf := memory.start(0, h.Length)
 	for {
+		room := buf[wire.ChunkHeadSize : len(buf)-2]
 		n, err := res.Body.Read(room)
 		if n > 0 {
 			part := room[:n]
@@ -163,6 +197,9 @@ func (r *h2call) relay(res *http.Response, h *wire.ResponseHead) outcome {
 			if x.Write(part) != nil {
 				c.s.stats.Canceled.Add(1)
 				return outcomeCanceled
+			}
+			if n == len(room) {
+				buf = memory.grow(0)
 			}
 		}
 		if eof(err) {
@@ -248,6 +285,6 @@ func (b *h2Stream) Close() error {
 		r.p.gate.leave()
 	}
 	r.part()
-	r.c.deadline.stop()
+	r.c.release()
 	return nil
 }

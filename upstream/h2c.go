@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -30,6 +29,7 @@ type h2call struct {
 	canceler wire.Canceler // itself, at an address that lasts
 	cancel   context.CancelFunc
 	upload   *h2upload   // of a streamed body
+	small    *h2small    // or of one that was read before
 	interims chan []byte // 1xx responses for the client
 	first    int64       // when the response's head came
 
@@ -59,16 +59,21 @@ func (c *call) attemptH2C(p *peer) verdict {
 		r.Cancel()
 	}
 	v := r.run(ctx)
-	if !v.held {
-		r.part()
-		*c = r.c
+	if v.held {
+		c.buffer, c.body = buffer{}, nil // the peer may still be taking it
+		return v
 	}
+	r.part()
+	*c = r.c
 	return v
 }
 
 // part ends the attempt.
 func (r *h2call) part() {
 	r.cancel()
+	if r.small != nil {
+		r.small.end()
+	}
 	r.c.x.Finish(&r.canceler)
 	r.c.deadline.release()
 }
@@ -181,7 +186,8 @@ func (r *h2call) request(ctx context.Context) *http.Request {
 			r.upload.trailer = req.Trailer
 		}
 	case len(c.body) > 0:
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body))
+		r.small = &h2small{rest: c.body}
+		req.Body, req.ContentLength = r.small, int64(len(c.body))
 	}
 	return req
 }

@@ -199,13 +199,14 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 // sent. fasthttp takes Cookie fields apart, so they are compared as it would
 // write them; what is passed on is what came.
 func keptCookies(h *fasthttp.RequestHeader, fields []wire.Field) bool {
-	var came fasthttp.RequestHeader
+	came := fasthttp.AcquireRequest()
+	defer fasthttp.ReleaseRequest(came)
 	for i := range fields {
 		if fields[i].Kind == wire.Cookie {
-			came.AddBytesKV(fields[i].Name, fields[i].Value)
+			came.Header.AddBytesKV(fields[i].Name, fields[i].Value)
 		}
 	}
-	return bytes.Equal(came.Peek("Cookie"), h.Peek("Cookie"))
+	return bytes.Equal(came.Header.Peek("Cookie"), h.Peek("Cookie"))
 }
 
 // fromClient tells whether the client sent this line itself.

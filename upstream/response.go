@@ -107,14 +107,15 @@ func (c *call) relayBody(p *peer, pc *peerConn, up *uploader, head []byte, chunk
 	x := c.x
 	first := wire.Now()
 	pc.unlimitedRead()
-	buf := wire.GetCopyBuffer()
-	defer wire.PutCopyBuffer(buf)
+	var memory buffer
+	defer memory.release()
+	buf := memory.start(pc.in.Len(), pc.head.Length)
 	// Head and what there is of the body in one write; the head alone when
 	// nothing has come yet, so that the client sees it at once.
 	x.Status, x.Responded = pc.head.Status, true
 	fill := 0
 	if len(head) < len(buf)/2 {
-		fill = copy(buf[:], head)
+		fill = copy(buf, head)
 	} else if x.Write(head) != nil {
 		return c.unread(p, first)
 	}
@@ -143,6 +144,9 @@ func (c *call) relayBody(p *peer, pc *peerConn, up *uploader, head []byte, chunk
 			fill = 0
 			if x.Write(buf[start:end]) != nil {
 				return c.unread(p, first)
+			}
+			if n == len(room) {
+				buf = memory.grow(0)
 			}
 		}
 		if eof(err) || (n > 0 && pc.body.Done()) {

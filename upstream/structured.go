@@ -28,7 +28,7 @@ func (c *call) structured(p *peer, pc *peerConn, up *uploader) (verdict, bool) {
 	first := wire.Now()
 	pc.unlimitedRead()
 	b := &bodyStream{c: *c, p: p, pc: pc, up: up, first: first}
-	b.c.buffer, b.c.body = nil, nil
+	b.c.buffer, b.c.body = buffer{}, nil
 	resp.SetBodyStream(b, int(h.Length))
 	return verdict{done: true, held: true}, false
 }

@@ -148,9 +148,9 @@ func TestRequestTimeoutLeavesOthersAlone(t *testing.T) {
 	bothModes(t, func(t *testing.T, how setup) {
 		noLeaks(t)
 		o := startOrigin(t, answering(func(*http.Request, string) string { return ok(strings.Repeat("x", 100<<10)) }))
-		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{Request: app.Duration(100 * time.Millisecond)}}, how)
+		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{Request: app.Duration(500 * time.Millisecond)}}, how)
 		c := p.dial(t)
-		for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
+		for end := time.Now().Add(600 * time.Millisecond); time.Now().Before(end); {
 			if a := c.get("/"); a.StatusCode != 200 {
 				t.Fatalf("status %d", a.StatusCode)
 			}

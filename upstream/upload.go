@@ -39,11 +39,11 @@ func startUpload(c *call, pc *peerConn) *uploader {
 
 func (u *uploader) run() {
 	defer close(u.done)
-	buf := wire.GetCopyBuffer()
-	defer wire.PutCopyBuffer(buf)
-	x := u.x
-	room := buf[wire.ChunkHeadSize : len(buf)-2]
+	var memory buffer
+	defer memory.release()
+	x, buf := u.x, memory.bytes()
 	for {
+		room := buf[wire.ChunkHeadSize : len(buf)-2]
 		n, err := x.Body.Read(room)
 		if u.limit > 0 && x.Body.Total() > u.limit {
 			u.fail(errTooLarge)
@@ -70,6 +70,9 @@ func (u *uploader) run() {
 		if err != nil {
 			u.fail(err)
 			return
+		}
+		if n == len(room) {
+			buf = memory.grow(0)
 		}
 	}
 	if x.Head.Chunked {
