@@ -43,6 +43,7 @@ type conn struct {
 	reading                     phase
 	idleFrom                    int64       // when the last response was complete
 	stopped                     atomic.Bool // by StopReading
+	bounded                     bool        // boundUnsent was called
 
 	// state is what the sweeper and Shutdown know of the connection: minus the
 	// time since which it is idle, the time since which a request is in service

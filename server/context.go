@@ -96,6 +96,7 @@ func (c *conn) releaseCtx() {
 	}
 	c.ctx.Request.Reset()
 	c.ctx.Response.Reset()
+	c.ctx.Init2(nil, quiet{}, false) // a pooled context must not keep a connection
 	contexts.Put(c.ctx)
 	c.ctx, c.filled = nil, false
 }

@@ -44,6 +44,9 @@ func (c *conn) Read(p []byte) (int, error) {
 // a large response as long as it reads on.
 func (c *conn) Write(p []byte) (int, error) {
 	const most = 64 << 10
+	if !c.bounded && c.x.Sent+int64(len(p)) > most {
+		c.boundUnsent()
+	}
 	// A handler that knew the end of its response has read the clock just now.
 	now := c.x.Ended
 	for sent := 0; ; now = 0 {
@@ -96,6 +99,9 @@ func (c *conn) Tunnel() io.ReadWriteCloser {
 	c.Conn.SetDeadline(time.Time{})
 	c.readDeadline, c.writeDeadline = 0, 0
 	c.state.Store(busy)
+	if !c.bounded {
+		c.boundUnsent()
+	}
 	return &tunnel{c}
 }
 
