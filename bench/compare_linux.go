@@ -188,7 +188,7 @@ func newStage(o *Options) (*stage, func(), error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		undo = append(undo, unpin, proc.PreferSession())
+		undo = append(undo, unpin)
 	}
 	st := &stage{opts: o, starter: proc.NewStarter()}
 	undo = append(undo, st.starter.Close)

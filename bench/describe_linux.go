@@ -25,7 +25,7 @@ func (o *Options) describe(ctx context.Context, proxies []peer.Proxy) *report.Ru
 	if o.ProxyCPU >= 0 {
 		pinned = fmt.Sprintf("the proxy alone on core %d, load and origin on core %d", o.ProxyCPU, o.LoadCPU)
 	}
-	fields := "all set the same forwarding fields (forwarded-NAME.txt shows what the peers get)"
+	fields := "all set the same forwarding fields, but httputil only X-Forwarded-* and fasthttp none (forwarded-NAME.txt shows what the peers get)"
 	if o.Bare {
 		fields = "the others set no forwarding fields (--bare)"
 	}

@@ -172,6 +172,8 @@ func (g *generator) tick(now int64) {
 func (g *generator) openWindow(now int64) {
 	g.measuring = true
 	g.windowFrom = now
+	// When the machine was late to open the window, it does not get shorter.
+	g.windowTo = now + int64(g.cfg.Duration)
 	h := g.res.Latency
 	h.Reset()
 	early := g.res.Errors // what went wrong in the warm-up went wrong as well

@@ -202,10 +202,10 @@ func TestErrorsByKind(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			cfg := Config{Target: rawServer(t, c.f), Requests: get("/"), Length: 5, Duration: 300 * time.Millisecond}
+			cfg := Config{Target: rawServer(t, c.f), Requests: get("/"), Length: 5, MaxRequests: 1, Duration: 20 * time.Second}
 			if c.kind == ErrTimeout {
 				// The sweep for requests that take too long comes once a second.
-				cfg.Duration, cfg.Timeout = 1200*time.Millisecond, 100*time.Millisecond
+				cfg.Timeout = 100 * time.Millisecond
 			}
 			res := run(t, newLoop(t), cfg)
 			if res.Errors[c.kind] != 1 || res.Errors.Total() != 1 || res.Requests != 0 {
@@ -229,7 +229,7 @@ func TestNobodyListens(t *testing.T) {
 	if _, err := Run(t.Context(), loop, Config{Target: addr, Requests: get("/"), Duration: time.Second}); err == nil || !strings.Contains(err.Error(), addr.String()) {
 		t.Errorf("kept connections: error %v, want one that names %s", err, addr)
 	}
-	res := run(t, loop, Config{Target: addr, Requests: get("/"), Churn: true, Duration: 50 * time.Millisecond})
+	res := run(t, loop, Config{Target: addr, Requests: get("/"), Churn: true, MaxRequests: 1, Duration: 20 * time.Second})
 	if res.Errors[ErrConnect] != 1 {
 		t.Errorf("churn: %s", res)
 	}

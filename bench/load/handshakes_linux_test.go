@@ -51,7 +51,7 @@ func TestHandshakes(t *testing.T) {
 
 func TestHandshakeErrors(t *testing.T) {
 	plain := rawServer(t, func(conn net.Conn) { io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
-	res, err := RunHandshakes(t.Context(), Config{Target: plain, TLS: &tls.Config{ServerName: "a"}, Requests: get("/"), Duration: 50 * time.Millisecond}, false)
+	res, err := RunHandshakes(t.Context(), Config{Target: plain, TLS: &tls.Config{ServerName: "a"}, Requests: get("/"), MaxRequests: 2, Duration: 20 * time.Second}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestHandshakeErrors(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	defer s.Close()
-	cfg := Config{Target: addrOf(t, s), TLS: &tls.Config{InsecureSkipVerify: true}, Requests: get("/", "Connection: close"), Status: 404, Length: -1, Duration: 100 * time.Millisecond}
+	cfg := Config{Target: addrOf(t, s), TLS: &tls.Config{InsecureSkipVerify: true}, Requests: get("/", "Connection: close"), Status: 404, Length: -1, MaxRequests: 3, Duration: 20 * time.Second}
 	if res, err = RunHandshakes(t.Context(), cfg, true); err != nil || res.Errors[ErrConnect] == 0 || !strings.Contains(res.FirstError, "resumed") {
 		t.Errorf("a server that does not resume: %v\n%s", err, res)
 	}

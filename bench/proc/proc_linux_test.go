@@ -36,7 +36,7 @@ func TestField(t *testing.T) {
 	}
 }
 
-// start runs a shell in a process group of its own that prints ready.
+// start runs a shell in a session of its own that prints ready.
 func start(t *testing.T, script string, cpu int) *Process {
 	t.Helper()
 	s := NewStarter()
@@ -168,16 +168,5 @@ func TestThreadClocks(t *testing.T) {
 	}
 	if _, err := Core(100_000); err == nil {
 		t.Error("a core that is not there was read")
-	}
-}
-
-func TestPreferSessionIsUndone(t *testing.T) {
-	before, err := os.ReadFile("/proc/self/autogroup")
-	if err != nil {
-		t.Skip("this kernel has no autogroups")
-	}
-	PreferSession()()
-	if after, _ := os.ReadFile("/proc/self/autogroup"); string(after) != string(before) {
-		t.Errorf("afterwards %q, before %q", after, before)
 	}
 }
