@@ -46,6 +46,7 @@ type Merge struct {
 
 	mu      sync.Mutex // guards the sourceStates' shared part and what follows
 	changed bool
+	applied bool // at least once; only Run's goroutine touches it
 }
 
 // New makes a Merge; nothing runs before Run. Two sources of one name are an error.
@@ -54,10 +55,9 @@ func New(opts Options) (*Merge, error) {
 		opts.GiveUp = DefaultGiveUp
 	}
 	m := &Merge{
-		opts:    opts,
-		wake:    make(chan struct{}, 1),
-		ready:   make(chan struct{}),
-		changed: true, // the first apply happens even if no source ever speaks
+		opts:  opts,
+		wake:  make(chan struct{}, 1),
+		ready: make(chan struct{}),
 	}
 	for _, s := range opts.Sources {
 		name := s.Name()
@@ -98,8 +98,9 @@ func (m *Merge) Run(ctx context.Context) {
 	defer giveUp.Stop()
 	ready := false
 	for {
-		m.apply()
+		m.apply(false)
 		if !ready && m.settled() {
+			m.apply(!m.applied) // an empty set is one too
 			ready = true
 			close(m.ready)
 			giveUp.Stop()
@@ -142,14 +143,15 @@ func (m *Merge) giveUp() {
 	}
 }
 
-// apply hands on the current sets if anything changed since the last time.
-func (m *Merge) apply() {
+// apply hands on the current sets if anything changed since the last time, or if
+// it must.
+func (m *Merge) apply(must bool) {
 	m.mu.Lock()
-	if !m.changed {
+	if !m.changed && !must {
 		m.mu.Unlock()
 		return
 	}
-	m.changed = false
+	m.changed, m.applied = false, true
 	current := make([]sourceSet, len(m.sources))
 	for i, s := range m.sources {
 		current[i] = s.set

@@ -108,15 +108,16 @@ func (e *events) take() (all bool, paths []string) {
 	return all, paths
 }
 
-// follow makes the watched directories those that matter now. A directory that
-// was replaced by another of the same name is watched anew.
-func (e *events) follow() {
+// follow makes the watched directories those that matter now, and says whether
+// that changed any. A directory that was replaced by another of the same name is
+// watched anew.
+func (e *events) follow() (changed bool) {
 	p := find(e.opts.Path, e.opts.Depth)
 	e.mu.Lock()
 	e.places = p
 	e.mu.Unlock()
 	if e.fs == nil {
-		return
+		return false
 	}
 	watched := map[string]bool{}
 	for _, dir := range e.fs.WatchList() {
@@ -128,6 +129,7 @@ func (e *events) follow() {
 				_ = e.fs.Remove(dir) // it may be gone by itself in this moment
 			}
 			delete(e.added, dir)
+			changed = true
 		}
 	}
 	deaf := false
@@ -144,6 +146,8 @@ func (e *events) follow() {
 			continue
 		}
 		e.added[dir] = info
+		changed = true
 	}
 	e.deaf = deaf
+	return changed
 }

@@ -27,6 +27,10 @@ const (
 	// gap is the least time between two looks: one write of a large file is many
 	// events. The first event after a quiet time is acted on at once.
 	gap = 10 * time.Millisecond
+	// second is how long after a change of the watched directories everything is
+	// looked at once more. When one directory takes the place of another, a late
+	// event of the old one can end the watch of the new one.
+	second = 100 * time.Millisecond
 )
 
 // Options say what is watched.
@@ -62,34 +66,36 @@ func Run(ctx context.Context, opts Options, look func(Look) (again time.Duration
 	defer events.close()
 
 	next := Look{All: true}
-	var lookedAtAll time.Time
+	var all time.Time // when everything has to be looked at
 	for {
 		looked := time.Now()
-		if next.All || looked.Sub(lookedAtAll) > opts.Poll {
-			next.All, lookedAtAll = true, looked
-			events.follow() // before the look: what happens during it is an event
+		if next.All || !looked.Before(all) {
+			next.All, all = true, looked.Add(opts.Poll)
+			if events.blind() {
+				all = looked.Add(min(opts.Poll, blindPoll))
+			}
+			if events.follow() { // before the look: what happens during it is an event
+				all = looked.Add(min(opts.Poll, second))
+			}
 		}
 		again := look(next)
 		var ok bool
-		if next, ok = wait(ctx, opts, events, looked, again); !ok {
+		if next, ok = wait(ctx, opts, events, looked, all, again); !ok {
 			return
 		}
 	}
 }
 
-// wait returns what to look at next, and when it is time for it.
-func wait(ctx context.Context, opts Options, events *events, looked time.Time, again time.Duration) (Look, bool) {
-	poll := opts.Poll
-	if events.blind() {
-		poll = min(poll, blindPoll)
-	}
+// wait returns what to look at next, and when it is time for it: everything at
+// the time all at the latest, and something after again.
+func wait(ctx context.Context, opts Options, events *events, looked, all time.Time, again time.Duration) (Look, bool) {
+	left := time.Until(all)
 	look := Look{All: true}
-	timer := time.NewTimer(poll)
-	defer timer.Stop()
-	if again > 0 && again < poll {
-		look.All = false
-		timer.Reset(again)
+	if again > 0 && again < left {
+		look.All, left = false, again
 	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return look, false
@@ -102,8 +108,8 @@ func wait(ctx context.Context, opts Options, events *events, looked time.Time, a
 			return look, false
 		}
 	}
-	all, paths := events.take()
-	look.All = look.All || all
+	every, paths := events.take()
+	look.All = look.All || every
 	look.Paths = paths
 	return look, true
 }

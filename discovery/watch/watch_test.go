@@ -51,12 +51,13 @@ func next(t *testing.T, looks <-chan Look) Look {
 	}
 }
 
-// until waits for a look at everything, or at one path.
+// until waits for a look at everything, or at one path (at everything else as well
+// if it is time for that).
 func until(t *testing.T, looks <-chan Look, path string) {
 	t.Helper()
 	for {
 		l := next(t, looks)
-		if l.All && path == "" || !l.All && slices.Contains(l.Paths, path) {
+		if l.All && path == "" || path != "" && slices.Contains(l.Paths, path) {
 			return
 		}
 	}
@@ -192,7 +193,7 @@ func TestPathMadeLater(t *testing.T) {
 func TestAgainAndPoll(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var looks []Look
-	Run(ctx, Options{Path: t.TempDir(), Poll: 30 * time.Millisecond, Log: zerolog.Nop()}, func(l Look) time.Duration {
+	Run(ctx, Options{Path: t.TempDir(), Poll: time.Second, Log: zerolog.Nop()}, func(l Look) time.Duration {
 		looks = append(looks, l)
 		if len(looks) == 4 {
 			cancel()
@@ -202,7 +203,7 @@ func TestAgainAndPoll(t *testing.T) {
 		}
 		return 0
 	})
-	if len(looks) != 4 || !looks[1].All || looks[2].All || len(looks[2].Paths) != 0 || !looks[3].All {
+	if len(looks) != 4 || !looks[1].All || looks[2].All || len(looks[2].Paths) != 0 || !looks[3].All { // everything, everything, asked for, everything
 		t.Errorf("looks %+v", looks)
 	}
 }
