@@ -29,7 +29,7 @@ func (c *call) takeBody() bool {
 		defer c.deadline.release()
 	}
 	size := int(x.Head.Length)
-	memory := c.buffer.bytes()
+	memory := c.buffer.start(false)
 	for n := 0; n < size; {
 		if c.deadline.passed() {
 			x.Close = true

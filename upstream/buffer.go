@@ -10,24 +10,13 @@ type buffer struct {
 	large *[wire.CopyBufferSize]byte
 }
 
-// bytes returns all of the memory.
-func (b *buffer) bytes() []byte {
-	if b.large != nil {
-		return b.large[:]
-	}
-	if b.small == nil {
-		b.small = wire.GetBuffer()
-	}
-	return b.small[:]
-}
-
-// start returns the memory for a body of which so much is there already and whose
-// length is so much, or below 0 when it is not known.
-func (b *buffer) start(have int, length int64) []byte {
-	if have > wire.BufferSize/2 || length > wire.BufferSize {
+// start takes the memory. much tells that it will be needed soon.
+func (b *buffer) start(much bool) []byte {
+	if much {
 		return b.grow(0)
 	}
-	return b.bytes()
+	b.small = wire.GetBuffer()
+	return b.small[:]
 }
 
 // grow makes the memory large and keeps its first n bytes.

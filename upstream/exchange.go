@@ -101,20 +101,15 @@ func (c *call) notConnected(p *peer, err error) verdict {
 func (c *call) exchange(p *peer, pc *peerConn) (v verdict, reusable bool) {
 	c.interims = 0
 	pc.within(c.now, c.s.times.header)
-	n, err := c.send(p, pc)
-	if err == nil && c.streamed {
+	if n, err := c.send(p, pc); err != nil {
+		return c.notSent(p, pc, n, err), false
+	}
+	var up *uploader
+	if c.streamed {
 		if c.x.Proceed() != nil {
 			p.end(outcomeCanceled, 0, c.now)
 			return c.canceled(), false
 		}
-	}
-	var up *uploader
-	switch {
-	case err != nil:
-		if v, done := c.notSent(p, pc, n, err); done {
-			return v, false
-		}
-	case c.streamed:
 		up = startUpload(c, pc)
 	}
 	size, err := c.readHead(pc)
@@ -170,32 +165,21 @@ func (c *call) send(p *peer, pc *peerConn) (int64, error) {
 	return int64(n), err
 }
 
-// afterFailedSend is how long an answer may take to come after the request
-// could not be written: it was under way already, or there is none.
-const afterFailedSend = time.Second
-
-// notSent judges a request that could not be written. It tells false when the
-// peer may have answered nevertheless: refusals of large bodies come like that.
-func (c *call) notSent(p *peer, pc *peerConn, n int64, err error) (verdict, bool) {
-	if n > 0 && !timedOut(err) && !pc.abandoned.Load() {
-		pc.readBy = 0
-		pc.Conn.SetReadDeadline(time.Now().Add(afterFailedSend))
-		pc.giveUpAfter = true
-		return verdict{}, false
+// notSent judges a request that could not be written.
+func (c *call) notSent(p *peer, pc *peerConn, n int64, err error) verdict {
+	if n > 0 || pc.Conn != pc.socket || timedOut(err) || pc.abandoned.Load() {
+		return c.broken(p, pc, nil, err)
 	}
-	if n == 0 && pc.Conn == pc.socket && !timedOut(err) && !pc.abandoned.Load() {
-		// Not one byte of it can have been acted on, whatever the method.
-		if pc.used {
-			return verdict{again: true}, true
-		}
-		p.end(outcomeFailed, 0, wire.Now())
-		v := verdict{status: 502, reason: "the peer closed the connection at once", err: err}
-		if c.s.retryOn.connect {
-			v.retry = otherPeer
-		}
-		return v, true
+	// Not one byte of it can have been acted on, whatever the method.
+	if pc.used {
+		return verdict{again: true}
 	}
-	return c.broken(p, pc, nil, err), true
+	p.end(outcomeFailed, 0, wire.Now())
+	v := verdict{status: 502, reason: "the peer closed the connection at once", err: err}
+	if c.s.retryOn.connect {
+		v.retry = otherPeer
+	}
+	return v
 }
 
 // maxInterims bounds the 1xx responses to one request.
@@ -280,16 +264,13 @@ func (c *call) frame(pc *peerConn) {
 		pc.body.SetUntilClose(&pc.in)
 		h.Close = true
 	}
-	if pc.giveUpAfter {
-		h.Close = true
-	}
 }
 
 // whole tells whether all of the response is in the buffer, and nothing else, so
 // that the connection may be used again although nobody reads the body.
 func (c *call) whole(pc *peerConn) bool {
 	h := &pc.head
-	if h.Close || pc.giveUpAfter {
+	if h.Close {
 		return false
 	}
 	if h.NoBody(c.head) {
@@ -326,7 +307,7 @@ func (c *call) broken(p *peer, pc *peerConn, up *uploader, err error) verdict {
 	case abandoned || err == errClientWrite:
 		p.end(outcomeCanceled, 0, now)
 		return c.canceled()
-	case timedOut(err) && !pc.giveUpAfter:
+	case timedOut(err):
 		p.end(outcomeFailed, 0, now)
 		return verdict{status: 504, reason: "the peer did not answer in time (timeouts.response_header)", err: err}
 	case errors.As(err, &malformed) || err == errUnaskedUpgrade || err == errManyInterims:

@@ -17,6 +17,10 @@ func (s *Set) SetLinger(d time.Duration) { s.times.linger = d }
 // Drain lets no new request but sticky ones get to the peer of an index.
 func (s *Set) Drain(i int) { s.balancer.peers()[i].setDraining(true) }
 
+// CloseIdle does what is done when the name of the first peer has got other
+// addresses.
+func (s *Set) CloseIdle() { s.balancer.peers()[0].conns.closeIdle() }
+
 // H2Waiting is how many requests wait for a connection to the first peer.
 func (s *Set) H2Waiting() int {
 	pl := s.balancer.peers()[0].conns.h2

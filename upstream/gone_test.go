@@ -30,6 +30,21 @@ func TestClientGoesAway(t *testing.T) {
 			},
 			200,
 		},
+		"while the response is written": {
+			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+			func(c *peerConn, arrived chan<- struct{}) {
+				c.readHead()
+				c.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+				go func() {
+					for part := strings.Repeat("x", 64<<10); ; {
+						if _, err := io.WriteString(c.Conn, part); err != nil {
+							return
+						}
+					}
+				}()
+			},
+			200,
+		},
 		"in the middle of its own body": {
 			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
 			func(c *peerConn, arrived chan<- struct{}) { c.readHead() },
@@ -90,9 +105,9 @@ func TestGoneClientIsNoFailure(t *testing.T) {
 	})
 	p := startProxy(t, app.PeerSetOpts{
 		Addrs: []string{o.url, refusing(t)}, Weights: map[string]int{},
-		PassiveHealth: &app.PassiveHealth{Failures: 3},
+		PassiveHealth: &app.PassiveHealth{Failures: 2},
 	})
-	for range 5 {
+	for range 3 {
 		c := p.dial(t)
 		c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-arrived
@@ -102,7 +117,7 @@ func TestGoneClientIsNoFailure(t *testing.T) {
 	if s := p.set.Peers()[0]; s.State != "up" || s.Failures != 0 {
 		t.Errorf("%+v", s)
 	}
-	if n := p.stats.Canceled.Load(); n != 5 {
-		t.Errorf("%d canceled, want 5", n)
+	if n := p.stats.Canceled.Load(); n != 3 {
+		t.Errorf("%d canceled, want 3", n)
 	}
 }

@@ -183,7 +183,7 @@ func (r *h2call) relay(res *http.Response, h *wire.ResponseHead) outcome {
 	}
 	var memory buffer
 	defer memory.release()
-	buf := memory.start(0, h.Length)
+	buf := memory.start(h.Length > wire.BufferSize)
 	for {
 		room := buf[wire.ChunkHeadSize : len(buf)-2]
 		n, err := res.Body.Read(room)

@@ -98,11 +98,6 @@ func (r *h2call) run(ctx context.Context) verdict {
 	r.first = wire.Now()
 	r.conn.used.Store(true)
 	h := h2Head(res)
-	if res.StatusCode < 200 {
-		r.end(res)
-		r.p.end(outcomeFailed, 0, r.first)
-		return verdict{status: 502, reason: "the peer sent a malformed response", err: errUnaskedUpgrade}
-	}
 	if next := c.elsewhere(r.p, res.StatusCode); next != nil {
 		r.end(res)
 		r.p.end(outcomeFailed, 0, r.first)

@@ -177,7 +177,7 @@ func TestH2CBothWays(t *testing.T) {
 			}
 			w.Header().Set("X-Sum", r.Trailer.Get("X-Sum"))
 		})
-		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(150 * time.Millisecond)}}, how)
+		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(200 * time.Millisecond)}}, how)
 		c := p.dial(t)
 		for range 2 {
 			c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n")
@@ -185,7 +185,7 @@ func TestH2CBothWays(t *testing.T) {
 			buf := make([]byte, 5)
 			for i := range 3 {
 				if i == 2 {
-					time.Sleep(200 * time.Millisecond) // longer than a head may take: it is there already
+					time.Sleep(250 * time.Millisecond) // longer than a head may take: it is there already
 				}
 				c.send("5\r\nhello\r\n")
 				if _, err := io.ReadFull(res.Body, buf); err != nil || string(buf) != "hello" {
@@ -239,7 +239,7 @@ func TestH2CUploads(t *testing.T) {
 				fmt.Fprint(w, n)
 			}
 		})
-		how.limits.BodyTimeout = 200 * time.Millisecond
+		how.limits.BodyTimeout = 400 * time.Millisecond
 		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, MaxRequestBody: 8 << 20}, how)
 		const size = 4 << 20
 		c := p.dial(t)
@@ -288,6 +288,17 @@ func TestH2CClientGoes(t *testing.T) {
 			switch r.URL.Path {
 			case "/stream":
 				w.(http.Flusher).Flush()
+			case "/large":
+				go func() { over <- struct{}{} }()
+				for b := make([]byte, 64<<10); ; {
+					if _, err := w.Write(b); err != nil {
+						return
+					}
+					select {
+					case arrived <- struct{}{}:
+					default:
+					}
+				}
 			case "/quick":
 				return
 			}
@@ -299,6 +310,7 @@ func TestH2CClientGoes(t *testing.T) {
 		for _, request := range []string{
 			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 			"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
+			"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
 			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
 		} {
 			c := p.dial(t)
@@ -328,8 +340,8 @@ func TestH2CTimeouts(t *testing.T) {
 	}{
 		"response_header":         {app.Timeouts{ResponseHeader: app.Duration(60 * time.Millisecond)}, "GET /silent", 504, false},
 		"request":                 {app.Timeouts{Request: app.Duration(60 * time.Millisecond)}, "GET /silent", 504, false},
-		"request, in the stream":  {app.Timeouts{Request: app.Duration(60 * time.Millisecond)}, "GET /stream", 200, true},
-		"a stream goes on":        {app.Timeouts{ResponseHeader: app.Duration(60 * time.Millisecond)}, "GET /slow", 200, false},
+		"request, in the stream":  {app.Timeouts{Request: app.Duration(200 * time.Millisecond)}, "GET /stream", 200, true},
+		"a stream goes on":        {app.Timeouts{ResponseHeader: app.Duration(200 * time.Millisecond)}, "GET /slow", 200, false},
 		"request, waiting for us": {app.Timeouts{Request: app.Duration(60 * time.Millisecond)}, "POST /silent", 408, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -339,7 +351,7 @@ func TestH2CTimeouts(t *testing.T) {
 					switch r.URL.Path {
 					case "/slow":
 						w.(http.Flusher).Flush()
-						time.Sleep(100 * time.Millisecond)
+						time.Sleep(250 * time.Millisecond)
 						return
 					case "/stream":
 						w.(http.Flusher).Flush()
@@ -398,7 +410,7 @@ func TestH2CMaxConnections(t *testing.T) {
 	var once sync.Once
 	release := func() { once.Do(func() { close(letGo) }) }
 	t.Cleanup(release)
-	o := &h2raw{t: t, streams: 2, serve: func(c *h2conn, f *http2.MetaHeadersFrame) {
+	o := &h2raw{t: t, settings: []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 2}}, serve: func(c *h2conn, f *http2.MetaHeadersFrame) {
 		arrived <- struct{}{}
 		go func() {
 			<-letGo
@@ -465,11 +477,11 @@ func TestH2CClose(t *testing.T) {
 
 // h2raw is a peer that speaks HTTP/2 frame by frame.
 type h2raw struct {
-	t       testing.TB
-	streams uint32 // SETTINGS_MAX_CONCURRENT_STREAMS; 0: not said
-	serve   func(c *h2conn, f *http2.MetaHeadersFrame)
-	origin  *origin
-	url     string
+	t        testing.TB
+	settings []http2.Setting
+	serve    func(c *h2conn, f *http2.MetaHeadersFrame)
+	origin   *origin
+	url      string
 }
 
 type h2conn struct {
@@ -487,11 +499,7 @@ func (o *h2raw) start() {
 		}
 		c := &h2conn{Framer: http2.NewFramer(pc.Conn, pc.in), n: pc.n, c: pc}
 		c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-		var settings []http2.Setting
-		if o.streams > 0 {
-			settings = append(settings, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: o.streams})
-		}
-		c.WriteSettings(settings...)
+		c.WriteSettings(o.settings...)
 		for {
 			f, err := c.ReadFrame()
 			if err != nil {
@@ -577,6 +585,46 @@ func TestH2CNotActedOn(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestH2CRetryOnStatus is as for HTTP/1.1.
+func TestH2CRetryOnStatus(t *testing.T) {
+	bothModes(t, func(t *testing.T, how setup) {
+		noLeaks(t)
+		busy := startH2(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
+		fine := startH2(t, func(w http.ResponseWriter, r *http.Request) {})
+		p := startProxy(t, app.PeerSetOpts{
+			Addrs: []string{busy.url, fine.url}, Policy: app.PolicyRoundRobin, Retries: &app.Retries{On: []string{"503"}},
+		}, how)
+		c := p.dial(t)
+		for range 4 {
+			if a := c.get("/"); a.StatusCode != 200 {
+				t.Errorf("status %d", a.StatusCode)
+			}
+		}
+		if n := p.stats.Retries.Load(); n == 0 {
+			t.Errorf("%d retries", n)
+		}
+	})
+}
+
+// TestH2CHeadTooLarge: what a client sends must not count against the peer.
+func TestH2CHeadTooLarge(t *testing.T) {
+	noLeaks(t)
+	o := &h2raw{t: t, settings: []http2.Setting{{ID: http2.SettingMaxHeaderListSize, Val: 1000}},
+		serve: func(c *h2conn, f *http2.MetaHeadersFrame) { c.respond(f.StreamID, "200", true) }}
+	o.start()
+	p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}})
+	c := p.dial(t)
+	if a := c.get("/"); a.StatusCode != 200 {
+		t.Errorf("status %d", a.StatusCode)
+	}
+	if a := c.get("/", "X-Long: "+strings.Repeat("x", 2000)); a.StatusCode != 502 {
+		t.Errorf("status %d", a.StatusCode)
+	}
+	if s := p.set.Peers()[0]; s.Failures != 0 || s.InFlight != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -71,7 +71,7 @@ func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {
 	go func() { served <- p.srv.Serve(struct{ net.Listener }{ln}, false) }()
 	t.Cleanup(func() {
 		// The clients have gone; most connections are about to end.
-		for end := time.Now().Add(20 * time.Millisecond); p.srv.Open() > 0 && time.Now().Before(end); {
+		for end := time.Now().Add(300 * time.Millisecond); p.srv.Open() > 0 && time.Now().Before(end); {
 			time.Sleep(100 * time.Microsecond)
 		}
 		ctx, cancel := context.WithCancel(context.Background())

@@ -149,12 +149,9 @@ type peerConn struct {
 	head     wire.ResponseHead
 	body     wire.Body
 	epoch    uint32
-	used     bool // a request went over it before
-	doubtful bool // the peer may have sent a body where there is none
-	// giveUpAfter: the request could not be written to its end, and the peer's
-	// answer, if any, is the last.
-	giveUpAfter bool
-	began       int64 // when its latest request did
+	used     bool  // a request went over it before
+	doubtful bool  // the peer may have sent a body where there is none
+	began    int64 // when its latest request did
 
 	canceler  wire.Canceler // itself, at an address that lasts
 	abandoned atomic.Bool   // closed by us in the middle of a request

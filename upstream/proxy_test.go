@@ -258,6 +258,17 @@ func TestResponseHead(t *testing.T) {
 			want:     "HTTP/1.1 426 Upgrade Required\r\n" + date + "Content-Length: 0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 		},
 		{
+			name:     "a long head before a stream",
+			response: "HTTP/1.1 200 OK\r\n" + date + "X-Long: " + strings.Repeat("x", 5000) + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+			want:     "HTTP/1.1 200 OK\r\n" + date + "X-Long: " + strings.Repeat("x", 5000) + "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+		},
+		{
+			name:     "much is added",
+			opts:     app.PeerSetOpts{ResponseHeaders: &app.ResponseHeaders{Set: map[string]string{"X-Own": strings.Repeat("y", 5000)}}},
+			response: "HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\nhi",
+			want:     "HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nX-Own: " + strings.Repeat("y", 5000) + "\r\n\r\nhi",
+		},
+		{
 			name:     "no reason",
 			response: "HTTP/1.1 200\r\n" + date + "Content-Length: 0\r\n\r\n",
 			want:     "HTTP/1.1 200 \r\n" + date + "Content-Length: 0\r\n\r\n",
@@ -520,7 +531,7 @@ func TestWeights(t *testing.T) {
 }
 
 func TestHashOn(t *testing.T) {
-	for _, on := range []string{"header:X-User", "cookie:user", "path"} {
+	for _, on := range []string{"header:X-User", "cookie:user", "path", "client_ip"} {
 		t.Run(on, func(t *testing.T) {
 			noLeaks(t)
 			var addrs []string
@@ -548,7 +559,11 @@ func TestHashOn(t *testing.T) {
 					}
 				}
 			}
-			if len(seen) < 3 {
+			if on == "client_ip" {
+				if len(seen) != 1 {
+					t.Errorf("one client on %d peers", len(seen))
+				}
+			} else if len(seen) < 3 {
 				t.Errorf("30 users on %d of 4 peers", len(seen))
 			}
 		})

@@ -109,7 +109,7 @@ func (c *call) relayBody(p *peer, pc *peerConn, up *uploader, head []byte, chunk
 	pc.unlimitedRead()
 	var memory buffer
 	defer memory.release()
-	buf := memory.start(pc.in.Len(), pc.head.Length)
+	buf := memory.start(pc.in.Len() > wire.BufferSize/2 || pc.head.Length > wire.BufferSize)
 	// Head and what there is of the body in one write; the head alone when
 	// nothing has come yet, so that the client sees it at once.
 	x.Status, x.Responded = pc.head.Status, true

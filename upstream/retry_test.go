@@ -65,6 +65,38 @@ func TestStaleConnection(t *testing.T) {
 	})
 }
 
+// TestResetConnection: a kept connection was reset, so that not even writing to it
+// works.
+func TestResetConnection(t *testing.T) {
+	for _, method := range []string{"GET", "POST"} {
+		t.Run(method, func(t *testing.T) {
+			noLeaks(t)
+			answered := make(chan struct{})
+			o := startOrigin(t, func(c *peerConn) {
+				if req, _ := c.read(); req != nil {
+					c.write(ok("x"))
+					<-answered
+					c.reset()
+				}
+			})
+			p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}})
+			c := p.dial(t)
+			for range 3 {
+				c.send(method + " / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+				if a := c.answer(method); a.StatusCode != 200 {
+					t.Errorf("status %d", a.StatusCode)
+				}
+				p.status(t)
+				answered <- struct{}{}
+				o.quiet()
+			}
+			if s := p.set.Peers()[0]; s.Failures != 0 || s.Requests != 3 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
 // TestManyStaleConnections: the pool is full of connections that died together,
 // as after a restart of the peer.
 func TestManyStaleConnections(t *testing.T) {

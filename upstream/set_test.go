@@ -72,6 +72,70 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// TestOtherAddresses: when a peer's name has got other addresses, no kept
+// connection is used any more, nor those that are in use just then.
+func TestOtherAddresses(t *testing.T) {
+	noLeaks(t)
+	arrived, letGo := make(chan struct{}), make(chan struct{})
+	closed := make(chan struct{}, 10)
+	o := startOrigin(t, func(c *peerConn) {
+		answering(func(req *http.Request, _ string) string {
+			if req.URL.Path == "/wait" {
+				arrived <- struct{}{}
+				<-letGo
+			}
+			return ok("x")
+		})(c)
+		closed <- struct{}{}
+	})
+	p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}})
+	waiting, c := p.dial(t), p.dial(t)
+	waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-arrived
+	c.get("/")
+	p.status(t)
+	p.set.CloseIdle()
+	<-closed
+	close(letGo)
+	waiting.answer("GET")
+	<-closed
+	for range 2 {
+		c.get("/")
+		p.status(t)
+	}
+	if n := o.conns.Load(); n != 3 {
+		t.Errorf("%d connections, want 3", n)
+	}
+}
+
+// TestPeerLeavesDuringTheBody: a peer that was chosen before the client's body
+// came is not used if it is out of service by then.
+func TestPeerLeavesDuringTheBody(t *testing.T) {
+	noLeaks(t)
+	serve := func(name string) func(*peerConn) {
+		return answering(func(*http.Request, string) string { return ok(name) })
+	}
+	a, b := startOrigin(t, serve("a")), startOrigin(t, serve("b"))
+	p := startProxy(t, app.PeerSetOpts{Addrs: []string{a.url, b.url}, Policy: app.PolicyHash, HashOn: "path"})
+	path, c := "", p.dial(t)
+	for path == "" || c.get(path).text != "a" {
+		path += "/x"
+	}
+	c.send("POST " + path + " HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+	if res := c.head("POST"); res.StatusCode != 100 {
+		t.Fatalf("status %d", res.StatusCode)
+	}
+	p.set.Drain(0)
+	c.send("hi")
+	if r := c.answer("POST"); r.text != "b" {
+		t.Errorf("%d from %q", r.StatusCode, r.text)
+	}
+	p.set.Drain(1)
+	if r := c.get("/"); r.StatusCode != 503 {
+		t.Errorf("with no peer left: %d", r.StatusCode)
+	}
+}
+
 // TestHealthChecks: a peer that fails them gets no request until it is well, and
 // with none left the client is told at once.
 func TestHealthChecks(t *testing.T) {

@@ -83,7 +83,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 				c.write("0\r\nX-Sum: " + req.Trailer.Get("X-Sum") + "\r\n\r\n")
 			}
 		})
-		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(300 * time.Millisecond)}}, how)
+		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(200 * time.Millisecond)}}, how)
 		c := p.dial(t)
 		for range 2 {
 			c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n")
@@ -91,7 +91,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 			buf := make([]byte, 5)
 			for i := range 5 {
 				if i == 3 {
-					time.Sleep(400 * time.Millisecond) // longer than a head may take: it is there already
+					time.Sleep(250 * time.Millisecond) // longer than a head may take: it is there already
 				}
 				c.send("5\r\nhello\r\n")
 				if _, err := io.ReadFull(res.Body, buf); err != nil || string(buf) != "hello" {
@@ -285,7 +285,7 @@ func startHuge(t *testing.T, size int64) *origin {
 func TestLargeBodies(t *testing.T) {
 	bothModes(t, func(t *testing.T, how setup) {
 		noLeaks(t)
-		const size = 64 << 20
+		const size = 16 << 20
 		o := startHuge(t, size)
 		c := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}}, how).dial(t)
 		for _, head := range []string{fmt.Sprintf("Content-Length: %d", size), "Transfer-Encoding: chunked"} {
@@ -308,40 +308,59 @@ func TestLargeBodies(t *testing.T) {
 	})
 }
 
-// TestMemoryOfStreams: many slow clients in the middle of large bodies, in both
-// directions, cost a bounded amount each.
+// TestMemoryOfStreams: what many slow clients cost each, those of tests and peers
+// included: in the middle of large bodies in both directions, at the beginning of
+// a body, and waiting for events.
 func TestMemoryOfStreams(t *testing.T) {
-	const n, most = 64, 256 << 10
-	o := startOrigin(t, func(c *peerConn) {
-		c.readHead()
-		c.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-		io.Copy(io.Discard, c.in) // the upload, which comes slowly
-	})
-	p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}}, setup{limits: server.Limits{BodyTimeout: time.Minute}})
-	clients := make([]*client, n)
-	for i := range clients {
-		clients[i] = p.dial(t)
-		clients[i].in = bufio.NewReaderSize(clients[i].Conn, 512)
-	}
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapInuse + m.StackInuse)
-	}
-	before := heap()
-	part := bytes.Repeat([]byte("x"), 30<<10)
-	for _, c := range clients {
-		c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
-		c.Write(part)
-		res := c.head("POST")
-		io.ReadFull(res.Body, make([]byte, 5))
-	}
-	each := (heap() - before) / n
-	t.Logf("%d bytes for each of %d streamed requests, peer and client included", each, n)
-	if each > most {
-		t.Errorf("%d bytes for each request, want at most %d", each, most)
+	for _, test := range []struct {
+		name, request string
+		part          int  // of the request's body
+		response      bool // it comes; otherwise the request asks for 100
+		most          int64
+	}{
+		{"both ways", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n", 100 << 10, true, 256 << 10},
+		{"slow small bodies", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 60000\r\n\r\n", 10, false, 40 << 10},
+		{"slow large bodies", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n", 10, true, 100 << 10},
+		{"events", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0, true, 80 << 10},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			const n = 100
+			o := startOrigin(t, func(c *peerConn) {
+				c.readHead()
+				c.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+				io.Copy(io.Discard, c.in)
+			})
+			p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}}, setup{limits: server.Limits{BodyTimeout: time.Minute}})
+			clients := make([]*client, n)
+			for i := range clients {
+				clients[i] = p.dial(t)
+				clients[i].in = bufio.NewReaderSize(clients[i].Conn, 512)
+			}
+			heap := func() int64 {
+				runtime.GC()
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				return int64(m.HeapInuse + m.StackInuse)
+			}
+			before := heap()
+			part := bytes.Repeat([]byte("x"), test.part)
+			for _, c := range clients {
+				c.send(test.request)
+				if !test.response {
+					c.head("POST") // 100: the body is being read
+				}
+				c.Write(part)
+				if test.response {
+					io.ReadFull(c.head("POST").Body, make([]byte, 5))
+				}
+			}
+			each := (heap() - before) / n
+			t.Logf("%d bytes for each of %d requests", each, n)
+			if each > test.most {
+				t.Errorf("%d bytes for each request, want at most %d", each, test.most)
+			}
+		})
 	}
 }
 

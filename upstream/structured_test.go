@@ -139,6 +139,33 @@ func TestHandlersReadTheBody(t *testing.T) {
 	}
 }
 
+// TestHandlersReplaceAnUnreadBody: what the client sent would be lost.
+func TestHandlersReplaceAnUnreadBody(t *testing.T) {
+	noLeaks(t)
+	o := startOrigin(t, answering(func(*http.Request, string) string { return ok("x") }))
+	p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}}, setup{wrap: func(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+		return func(ctx *fasthttp.RequestCtx) {
+			ctx.Request.SetBodyString("mine")
+			h(ctx)
+		}
+	}})
+	if a := p.dial(t).post("/", "hello"); a.StatusCode != 400 || !a.Close {
+		t.Errorf("%d, close %v", a.StatusCode, a.Close)
+	}
+}
+
+// TestNotHTTP1: a request without a wire.Exchange is refused, not followed.
+func TestNotHTTP1(t *testing.T) {
+	noLeaks(t)
+	p := startProxy(t, app.PeerSetOpts{Addrs: []string{refusing(t)}})
+	var ctx fasthttp.RequestCtx
+	ctx.Init(&fasthttp.Request{}, nil, nil)
+	p.set.Handler(false)(&ctx)
+	if s := ctx.Response.StatusCode(); s != 500 {
+		t.Errorf("status %d", s)
+	}
+}
+
 // TestHandlersDropTheStream: a response that nobody reads costs its connection
 // and nothing else.
 func TestHandlersDropTheStream(t *testing.T) {

@@ -116,12 +116,12 @@ func TestHalfClosedTunnelGoesOn(t *testing.T) {
 		c.write(switched)
 		io.Copy(io.Discard, c.in)
 		for range 10 {
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(40 * time.Millisecond)
 			c.write("x")
 		}
 	})
 	p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}})
-	p.set.SetLinger(100 * time.Millisecond)
+	p.set.SetLinger(300 * time.Millisecond)
 	c := p.dial(t)
 	c.send(switchRequest)
 	c.head("GET")
@@ -141,13 +141,13 @@ func TestTunnelOutlivesItsSet(t *testing.T) {
 			io.Copy(c.Conn, c.in)
 		})
 		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{
-			Request: app.Duration(60 * time.Millisecond), ResponseHeader: app.Duration(50 * time.Millisecond),
+			Request: app.Duration(150 * time.Millisecond), ResponseHeader: app.Duration(150 * time.Millisecond),
 		}}, how)
 		c := p.dial(t)
 		c.send(switchRequest)
 		c.head("GET")
 		p.set.Close()
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
 		c.send("hello")
 		b := make([]byte, 5)
 		if _, err := io.ReadFull(c.in, b); err != nil || string(b) != "hello" {

@@ -9,6 +9,10 @@ import (
 	"edgerouter/wire"
 )
 
+// afterFailedWrite is how long an answer may take to come after the body could
+// not be written: it was under way already, or there is none.
+const afterFailedWrite = time.Second
+
 // uploader passes a streamed request body on to the peer while the response may
 // already be coming back. It owns one goroutine, which ends with the body, with
 // the peer's connection, or by end.
@@ -41,7 +45,7 @@ func (u *uploader) run() {
 	defer close(u.done)
 	var memory buffer
 	defer memory.release()
-	x, buf := u.x, memory.bytes()
+	x, buf := u.x, memory.start(false)
 	for {
 		room := buf[wire.ChunkHeadSize : len(buf)-2]
 		n, err := x.Body.Read(room)
@@ -95,7 +99,7 @@ func (u *uploader) write(p []byte) bool {
 		u.pc.Conn.SetWriteDeadline(wire.At(want))
 	}
 	if _, err := u.pc.Conn.Write(p); err != nil {
-		u.await(min(u.patience, afterFailedSend))
+		u.await(min(u.patience, afterFailedWrite))
 		return false
 	}
 	return true
