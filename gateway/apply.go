@@ -36,12 +36,17 @@ type swap struct {
 // three frontends each, another backend of one of them takes less than 1 ms of
 // processor time and other frontends about 7 ms, with room for requests in between.
 func (g *Gateway) Apply(sets []SourceSet) {
-	started := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
-		return
+	if !g.closed {
+		g.apply(sets)
 	}
+}
+
+// apply is Apply; g.mu is held.
+func (g *Gateway) apply(sets []SourceSet) {
+	started := time.Now()
+	g.last = sets
 	previous := g.current.Load()
 	c := &change{}
 	if previous.Generation > 0 {
@@ -247,7 +252,7 @@ func (g *Gateway) replace(c *change, old *running, a *app.Application, source st
 		before = old.served
 		r.warnings, r.kept, r.view = old.warnings, old.kept, old.view
 	}
-	served, problems := g.assemble(a, order, before)
+	served, problems := g.assemble(a, order, before, old != nil && old.refresh)
 	r.problems = problems
 	switch {
 	case served != nil:
@@ -256,7 +261,7 @@ func (g *Gateway) replace(c *change, old *running, a *app.Application, source st
 			r.state = StateUnavailable
 		}
 	case before.definition.ID != "":
-		r.served, r.state = before, StateKept
+		r.served, r.state, r.refresh = before, StateKept, old.refresh
 	default:
 		r.state = StateBroken
 	}

@@ -27,10 +27,11 @@ func (e *NotAvailable) Error() string {
 // assemble makes what answers an application's requests, out of the parts of
 // the previous service that are the same. A nil service means that the
 // application is broken; what was built for it is closed again then. A service
-// without a backend is one whose kind is not available.
-func (g *Gateway) assemble(a *app.Application, order int, before service) (*service, []app.Problem) {
+// without a backend is one whose kind is not available. refresh builds backend
+// and middlewares even if their options are the same.
+func (g *Gateway) assemble(a *app.Application, order int, before service, refresh bool) (*service, []app.Problem) {
 	s := &service{definition: *a, order: order}
-	kept := before.backend != nil && app.Equal(before.definition.Backend, a.Backend)
+	kept := !refresh && before.backend != nil && app.Equal(before.definition.Backend, a.Backend)
 	var notes []app.Problem
 
 	err := g.assembleHandler(a, s, before, kept)

@@ -109,7 +109,8 @@ type Gateway struct {
 	current atomic.Pointer[Snapshot]
 	events  broadcaster
 
-	mu      sync.Mutex // one Apply at a time; guards what follows
+	mu      sync.Mutex  // one Apply at a time; guards what follows
+	last    []SourceSet // what was applied last
 	sets    []runningSet
 	byID    map[string]*running
 	round   uint64 // counts calls of Apply

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -142,6 +143,49 @@ func TestStandardProblems(t *testing.T) {
 	}
 	f.wantState(t, "good", StateRunning)
 	f.wantState(t, "rawnonsense", StateUnavailable)
+}
+
+// A token that was changed in its file counts after Refresh, and a file that has
+// gone leaves the old one.
+func TestRefresh(t *testing.T) {
+	f := newStandard(t)
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(token string) {
+		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(token string, status int) {
+		t.Helper()
+		if got := f.request(t, "a.example.com", "Authorization", "Bearer "+token).Response.StatusCode(); got != status {
+			t.Errorf("token %q: %d, want %d", token, got, status)
+		}
+	}
+	write("one")
+	f.Apply(decode(t,
+		hostApp("a", `{"kind":"auth_v0","auth_v0_opts":{"bearer_token":"file:`+path+`","authorized_backend":{"kind":"prom_metrics"}}}`),
+		hostApp("b", `{"kind":"peer_set","peer_set_opts":{"addrs":["http://127.0.0.1:1"]}}`)))
+	b := f.Snapshot().App("b").backend
+	write("two")
+	want("one", 200)
+	f.Refresh()
+	want("one", 401)
+	want("two", 200)
+	if f.Snapshot().App("b").backend != b {
+		t.Error("an application without references was built again")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	f.Refresh()
+	want("two", 200)
+	f.wantState(t, "a", StateKept)
+	f.Apply(append(f.Gateway.last, SourceSet{Source: "docker"})) // an unrelated change
+	f.wantState(t, "a", StateKept)
+	write("three")
+	f.Refresh()
+	want("three", 200)
+	f.wantState(t, "a", StateRunning)
 }
 
 // Applications that come and go leave no goroutine behind.

@@ -7,8 +7,8 @@ const (
 	// how long it stays away. Going to the back of the queue (runtime.Gosched)
 	// would not do: with one processor the network is looked at only when
 	// nothing else can run, and requests would wait for the whole of Apply.
-	slice = 200 * time.Microsecond
-	room  = 50 * time.Microsecond
+	slice = 50 * time.Microsecond
+	room  = 100 * time.Microsecond
 )
 
 // pacer lets requests through while an Apply goes on. The zero pacer does not:

@@ -19,11 +19,12 @@ func TestRandomChanges(t *testing.T) {
 		f := newFixture(t)
 		f.fakes.broken["http://broken"] = errors.New("broken")
 		sources := [][]app.Application{nil, nil}
+		parts := [][]app.Application{}
 		good := map[string]bool{} // ids that have a version in service
 		for step := range 80 {
 			randomEdit(r, sources, step)
-			sets := []SourceSet{{Source: "file", Apps: slices.Clone(sources[0])}, {Source: "docker", Apps: slices.Clone(sources[1])}}
-			f.Apply(sets)
+			f.Apply([]SourceSet{{Source: "file", Parts: inParts(sources[0], &parts)}, {Source: "docker", Apps: slices.Clone(sources[1])}})
+			sets := []SourceSet{{Source: "file", Apps: sources[0]}, {Source: "docker", Apps: sources[1]}}
 
 			fresh := newFixture(t)
 			fresh.fakes.broken["http://broken"] = errors.New("broken")
@@ -117,4 +118,19 @@ func randomEdit(r *rand.Rand, sources [][]app.Application, step int) {
 		list = slices.Delete(list, i, i+1)
 	}
 	sources[at] = list
+}
+
+// inParts cuts a list into parts of three; those that are as before are the same
+// slices.
+func inParts(list []app.Application, before *[][]app.Application) [][]app.Application {
+	parts := [][]app.Application{}
+	for part := range slices.Chunk(slices.Clone(list), 3) {
+		i := len(parts)
+		if i < len(*before) && slices.EqualFunc((*before)[i], part, func(a, b app.Application) bool { return identical(&a, &b) }) {
+			part = (*before)[i]
+		}
+		parts = append(parts, part)
+	}
+	*before = parts
+	return parts
 }

@@ -37,6 +37,8 @@ type running struct {
 	served service // nothing for StateBroken
 	view   *App    // what snapshots show
 	round  uint64  // the last Apply that saw it
+
+	refresh bool // its backend has to be built again though its options are the same
 }
 
 // service is what answers an application's requests.
@@ -72,7 +74,9 @@ func (r *running) declares(a *app.Application, order int) bool {
 
 // settled says that building r again would change nothing. What failed is tried
 // again at each Apply: a missing file may be there now.
-func (r *running) settled() bool { return r.state == StateRunning || r.state == StateUnavailable }
+func (r *running) settled() bool {
+	return !r.refresh && (r.state == StateRunning || r.state == StateUnavailable)
+}
 
 // same is equality of definitions. Sources hand on what has not changed as the
 // same value, which costs a few compared pointers instead of a walk.

@@ -7,8 +7,8 @@ const (
 	// room how long it stays away. Going to the back of the queue (runtime.Gosched)
 	// would not do: with one processor the network is looked at only when
 	// nothing else can run, and requests would wait for the whole of the work.
-	slice = 200 * time.Microsecond
-	room  = 50 * time.Microsecond
+	slice = 50 * time.Microsecond
+	room  = 100 * time.Microsecond
 )
 
 // pacer lets requests through while work goes on. The zero pacer does not.
