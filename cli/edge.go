@@ -119,7 +119,7 @@ func (e *edge) newMerge() error {
 		Apply: func(sets []discovery.Set) {
 			applied := make([]gateway.SourceSet, len(sets))
 			for i, s := range sets {
-				applied[i] = gateway.SourceSet{Source: s.Source, Apps: s.Apps, Problems: s.Problems, Kept: s.Kept}
+				applied[i] = gateway.SourceSet{Source: s.Source, Parts: s.Parts, Problems: s.Problems, Kept: s.Kept}
 			}
 			e.gateway.Apply(applied)
 		},
@@ -198,6 +198,7 @@ func (e *edge) reload() {
 	if e.files != nil {
 		e.files.Reload()
 	}
+	e.gateway.Refresh()
 	if e.tls != nil {
 		e.tls.reload()
 	}

@@ -27,9 +27,6 @@ type Options struct {
 	// that come while it works are handed on together by the next call. It may
 	// keep the sets, and must not change them.
 	Apply func(sets []Set)
-	// ApplyParts takes the place of Apply and gets the sets in Parts alone: with
-	// thousands of applications that saves putting them together for each change.
-	ApplyParts func(sets []Set)
 	// Metrics receives the er_source_* series.
 	Metrics *metrics.Set
 	Log     zerolog.Logger
@@ -161,13 +158,6 @@ func (m *Merge) apply(must bool) {
 	sets, duplicates := merged(current)
 	for i, s := range m.sources {
 		m.report(s, duplicates[i])
-	}
-	if m.opts.ApplyParts != nil {
-		m.opts.ApplyParts(sets)
-		return
-	}
-	for i := range sets {
-		sets[i].Apps = flat(sets[i].Parts)
 	}
 	m.opts.Apply(sets)
 }

@@ -60,7 +60,7 @@ func told(sets []Set) string {
 	var parts []string
 	for _, s := range sets {
 		var list []string
-		for _, a := range s.Apps {
+		for _, a := range slices.Concat(s.Parts...) {
 			list = append(list, a.ID)
 		}
 		parts = append(parts, s.Source+":"+strings.Join(list, ","))
@@ -419,7 +419,7 @@ func TestMergeParts(t *testing.T) {
 		var got []Set
 		m, err := New(Options{
 			Sources: []Source{file, docker}, Metrics: metrics.NewSet(), Log: zerolog.Nop(),
-			ApplyParts: func(sets []Set) { got = sets },
+			Apply: func(sets []Set) { got = sets },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -434,9 +434,6 @@ func TestMergeParts(t *testing.T) {
 			synctest.Wait()
 			var parts []string
 			for _, s := range got {
-				if s.Apps != nil {
-					t.Error("Apps is set for ApplyParts")
-				}
 				for _, p := range s.Parts {
 					var list []string
 					for _, a := range p {

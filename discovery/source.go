@@ -52,12 +52,12 @@ type Update struct {
 // Set is the current applications of one source as Merge hands them on.
 type Set struct {
 	Source string
-	// Apps are the applications for Options.Apply; nil for Options.ApplyParts.
-	Apps []app.Application
-	// Parts are the same in pieces; see Update.Parts.
+	// Parts are the applications in pieces, as the source gave them; see
+	// Update.Parts. With thousands of applications, putting them together for each
+	// change would be most of its work.
 	Parts    [][]app.Application
 	Problems []app.Problem
-	// Kept are the ids in Apps whose previous version stands in for a broken one.
+	// Kept are the ids in Parts whose previous version stands in for a broken one.
 	Kept []string
 }
 

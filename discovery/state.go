@@ -271,11 +271,3 @@ func overlap(earlier []sourceSet, set sourceSet) map[string]string {
 	}
 	return taken
 }
-
-// flat is the applications of parts in one piece.
-func flat(parts [][]app.Application) []app.Application {
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	return slices.Concat(parts...)
-}

@@ -48,10 +48,10 @@ func startChain(t testing.TB, content []byte) *chain {
 	})
 	merge, err := discovery.New(discovery.Options{
 		Sources: []discovery.Source{file.New(c.path, log)},
-		ApplyParts: func(sets []discovery.Set) {
+		Apply: func(sets []discovery.Set) {
 			in := make([]gateway.SourceSet, len(sets))
 			for i, s := range sets {
-				in[i] = gateway.SourceSet(s)
+				in[i] = gateway.SourceSet{Source: s.Source, Parts: s.Parts, Problems: s.Problems, Kept: s.Kept}
 			}
 			c.gw.Apply(in)
 		},
