@@ -125,7 +125,7 @@ func New(opts Options) *Gateway {
 		opts.Grace = DefaultGrace
 	}
 	g := &Gateway{opts: opts, byID: map[string]*running{}}
-	table, _ := router.Build(nil)
+	table, _ := router.Build(nil, nil)
 	g.current.Store(&Snapshot{Table: table, AppliedAt: time.Now()})
 	g.exportMetrics()
 	return g

@@ -12,7 +12,7 @@ func (g *Gateway) table(c *change, total int) (*router.Table, []Conflict) {
 			entries = r.entries(entries, plain)
 		}
 	}
-	table, conflicts := router.Build(entries)
+	table, conflicts := router.Build(entries, c.pace.breathe)
 	return table, g.describeConflicts(conflicts)
 }
 

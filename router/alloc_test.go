@@ -56,7 +56,7 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 		{"rule, upper case", rules, "R.ab:80", "/a/1"},
 		{"explicit priority", slices.Concat(explicit, patterns), "x.E42:80", "/a%5Cb"},
 	} {
-		table, _ := Build(tt.entries)
+		table, _ := Build(tt.entries, nil)
 		host, path := []byte(tt.host), []byte(tt.path)
 		if table.Match(host, path, a) == nil {
 			t.Errorf("%s: no match", tt.name)

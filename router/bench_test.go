@@ -34,7 +34,7 @@ func requestsTo(n int, hostFormat string, paths ...string) []request {
 }
 
 func benchmarkMatch(b *testing.B, entries []*Entry, requests []request) {
-	table, _ := Build(entries)
+	table, _ := Build(entries, nil)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		r := &requests[i&(len(requests)-1)]
@@ -77,7 +77,7 @@ func BenchmarkBuild(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Build(bb.entries)
+				Build(bb.entries, nil)
 			}
 		})
 	}

@@ -37,7 +37,7 @@ func TestConflicts(t *testing.T) {
 		{"several", []*Entry{exact("a", "h", "/"), exact("b", "h", "/"), anyHost("c", "/"), anyHost("d", "/")}, []string{"d c: any host /", "b a: h/"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			table, conflicts := Build(tt.entries)
+			table, conflicts := Build(tt.entries, nil)
 			var got []string
 			for _, c := range conflicts {
 				got = append(got, c.Loser.App+" "+c.Winner.App+": "+c.Claim)
@@ -55,7 +55,7 @@ func TestConflicts(t *testing.T) {
 				t.Error("the table tells other conflicts than Build")
 			}
 			slices.Reverse(tt.entries)
-			if _, reversed := Build(tt.entries); !slices.Equal(conflicts, reversed) {
+			if _, reversed := Build(tt.entries, nil); !slices.Equal(conflicts, reversed) {
 				t.Errorf("in reverse order: %v", reversed)
 			}
 		})
@@ -79,7 +79,7 @@ func TestEntriesThatCannotBeMatched(t *testing.T) {
 		{&Entry{App: "a", Kind: Rule}, "rule is missing"},
 		{&Entry{App: "a", Kind: 9}, "kind 9 is unknown"},
 	} {
-		table, conflicts := Build([]*Entry{tt.entry, exact("b", "other", "/")})
+		table, conflicts := Build([]*Entry{tt.entry, exact("b", "other", "/")}, nil)
 		if len(conflicts) != 1 || conflicts[0].Winner != nil || !strings.Contains(conflicts[0].String(), tt.want) || !strings.Contains(conflicts[0].String(), `application "a" frontends[0]`) {
 			t.Errorf("%+v: got %v, want %q", tt.entry, conflicts, tt.want)
 		}
@@ -92,7 +92,7 @@ func TestEntriesThatCannotBeMatched(t *testing.T) {
 func TestBuildKeepsToItself(t *testing.T) {
 	a, b := exact("a", "h", "/"), exact("b", "g", "/")
 	entries := []*Entry{a, nil, b, a}
-	table, conflicts := Build(entries)
+	table, conflicts := Build(entries, nil)
 	clear(entries)
 	if e := table.Match([]byte("h"), []byte("/"), nil); e != a || len(conflicts) > 0 {
 		t.Errorf("got %v and conflicts %v", show(e), conflicts)
@@ -114,7 +114,7 @@ func TestBuildIsFast(t *testing.T) {
 			withPriority(exact("p", fmt.Sprintf("p%d", i), "/"), i), wildcard("w", fmt.Sprintf("*.w%d", i), "/"))
 	}
 	start := time.Now()
-	if _, conflicts := Build(entries); len(conflicts) > 0 {
+	if _, conflicts := Build(entries, nil); len(conflicts) > 0 {
 		t.Fatal(conflicts[0])
 	}
 	if d := time.Since(start); d > 500*time.Millisecond && !raceEnabled {

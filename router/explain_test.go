@@ -24,7 +24,7 @@ func TestExplain(t *testing.T) {
 	for i, e := range entries {
 		e.Order = i
 	}
-	table, _ := Build(entries)
+	table, _ := Build(entries, nil)
 	for _, tt := range []struct {
 		host, path string
 		winner     string
@@ -93,7 +93,7 @@ func TestExplain(t *testing.T) {
 }
 
 func TestExplainCanonicalForms(t *testing.T) {
-	table, _ := Build([]*Entry{exact("a", "h", "/")})
+	table, _ := Build([]*Entry{exact("a", "h", "/")}, nil)
 	if x := table.Explain([]byte("H.:80"), []byte("/%61/./b?c"), nil); x.Host != "h" || x.Path != "/a/b" {
 		t.Errorf("got %q and %q", x.Host, x.Path)
 	}

@@ -113,7 +113,7 @@ func TestMatchAgainstReference(t *testing.T) {
 func checkAgainstReference(t *testing.T, program []byte, host, path string) {
 	d := dice(program)
 	entries := fuzzEntries(&d)
-	table, conflicts := Build(entries)
+	table, conflicts := Build(entries, nil)
 	if table.Len()+len(conflicts) != len(entries) {
 		t.Fatalf("%d entries became %d and %d conflicts", len(entries), table.Len(), len(conflicts))
 	}
@@ -123,7 +123,7 @@ func checkAgainstReference(t *testing.T, program []byte, host, path string) {
 		j := i + d.roll(len(shuffled)-i)
 		shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
 	}
-	other, otherConflicts := Build(shuffled)
+	other, otherConflicts := Build(shuffled, nil)
 	if !slices.Equal(conflicts, otherConflicts) {
 		t.Fatalf("the order of entries changes the conflicts:\n%v\n%v", conflicts, otherConflicts)
 	}

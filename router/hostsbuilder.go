@@ -80,8 +80,8 @@ func (b *hostsBuilder) grow() {
 }
 
 // build returns the finished table. lost is told of each entry that claims what
-// an earlier one has.
-func (b *hostsBuilder) build(lost func(host string, loser, winner mount)) hosts {
+// an earlier one has, giveWay is called between steps.
+func (b *hostsBuilder) build(lost func(host string, loser, winner mount), giveWay func()) hosts {
 	if len(b.sites) == 0 {
 		return hosts{}
 	}
@@ -96,7 +96,7 @@ func (b *hostsBuilder) build(lost func(host string, loser, winner mount)) hosts 
 		for c := s.first; c != 0; c = b.claims[c-1].next {
 			text = append(text, b.claims[c-1].prefix...)
 		}
-		giveWay(i)
+		giveWay()
 	}
 	rest := string(text)
 	cut := func(n int) (s string) {
@@ -119,7 +119,7 @@ func (b *hostsBuilder) build(lost func(host string, loser, winner mount)) hosts 
 			at = (at + 1) & mask
 		}
 		h.sites[at] = site{sum: s.sum, host: s.host, mounts: m}
-		giveWay(i)
+		giveWay()
 	}
 	return h
 }

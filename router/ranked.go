@@ -20,14 +20,14 @@ type hostBound interface {
 }
 
 // newRanked keeps the nodes, which must be without conflicts.
-func newRanked(nodes []*node) *ranked {
+func newRanked(nodes []*node, giveWay func()) *ranked {
 	if len(nodes) == 0 {
 		return nil
 	}
 	slices.SortFunc(nodes, compareNodes)
 	r := &ranked{byHost: make(map[string][]*node, len(nodes)), byDomain: map[string][]*node{}}
 	for i, n := range nodes {
-		giveWay(i)
+		giveWay()
 		n.rank = i
 		switch n.kind {
 		case Exact:

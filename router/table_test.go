@@ -133,7 +133,7 @@ func TestMatch(t *testing.T) {
 			for i, e := range tt.entries {
 				e.Order, e.Frontend = i, i
 			}
-			table, conflicts := Build(tt.entries)
+			table, conflicts := Build(tt.entries, nil)
 			if len(conflicts) > 0 {
 				t.Fatalf("conflicts: %v", conflicts)
 			}
@@ -152,7 +152,7 @@ func TestMatch(t *testing.T) {
 }
 
 func TestMatchWithoutHost(t *testing.T) {
-	table, _ := Build([]*Entry{anyHost("any", "/x"), byRule("rule", "r", Path("/y"))})
+	table, _ := Build([]*Entry{anyHost("any", "/x"), byRule("rule", "r", Path("/y"))}, nil)
 	for path, want := range map[string]string{"/x": "any", "/y": "rule"} {
 		if e := table.Match(nil, []byte(path), nil); e == nil || e.App != want {
 			t.Errorf("%s: got %v, want %s", path, show(e), want)
@@ -180,7 +180,7 @@ func TestHasRules(t *testing.T) {
 		{byRule("x", "r", Path("/")), true},
 		{withPriority(byRule("x", "r", Path("/")), 1), true},
 	} {
-		if table, _ := Build([]*Entry{tt.entry}); table.HasRules() != tt.want {
+		if table, _ := Build([]*Entry{tt.entry}, nil); table.HasRules() != tt.want {
 			t.Errorf("%s: HasRules() = %v", show(tt.entry), !tt.want)
 		}
 	}
@@ -190,7 +190,7 @@ func TestHasRules(t *testing.T) {
 func TestRulesSeeCanonicalHosts(t *testing.T) {
 	rule := byRule("x", "r", HostRegexp(regexp.MustCompile(`\Aa\.b\z`)))
 	for _, entries := range [][]*Entry{{rule}, {rule, exact("y", "a.b", "/y")}, {rule, withPriority(exact("z", "z", "/"), 1)}} {
-		table, _ := Build(entries)
+		table, _ := Build(entries, nil)
 		for _, host := range []string{"a.b", "A.b", "a.b.", "a.b:80", "A.B.:80"} {
 			if e := table.Match([]byte(host), []byte("/"), nil); e != rule {
 				t.Errorf("%s: got %v", host, show(e))
@@ -200,7 +200,7 @@ func TestRulesSeeCanonicalHosts(t *testing.T) {
 }
 
 func TestMatchLeavesItsArgumentsAlone(t *testing.T) {
-	table, _ := Build([]*Entry{exact("x", "a.b", "/"), byRegexp("r", "{.+}.c", "/")})
+	table, _ := Build([]*Entry{exact("x", "a.b", "/"), byRegexp("r", "{.+}.c", "/")}, nil)
 	host, path := []byte("A.B.:80"), []byte("/a%2Fb")
 	if e := table.Match(host, path, nil); e == nil || e.App != "x" {
 		t.Fatalf("got %v", show(e))
@@ -211,7 +211,7 @@ func TestMatchLeavesItsArgumentsAlone(t *testing.T) {
 }
 
 func TestMatchConcurrently(t *testing.T) {
-	table, _ := Build(slices.Concat(manyHosts(100), []*Entry{byRegexp("r", "{[a-z]+}.{[a-z]+}", "/"), byRule("q", "q", QueryRegexp("a", regexp.MustCompile("^b c$")))}))
+	table, _ := Build(slices.Concat(manyHosts(100), []*Entry{byRegexp("r", "{[a-z]+}.{[a-z]+}", "/"), byRule("q", "q", QueryRegexp("a", regexp.MustCompile("^b c$")))}), nil)
 	done := make(chan string)
 	for g := range 8 {
 		go func() {

@@ -29,7 +29,7 @@ func TestServingAllocatesNothing(t *testing.T) {
 			x.Ended = wire.Now()
 			x.Respond(200, x.Scratch)
 		}
-		table, _ = router.Build([]*router.Entry{e})
+		table, _ = router.Build([]*router.Entry{e}, nil)
 		c.Lookup = table.Match
 	})
 	nc, err := net.Dial("tcp", r.addr)

@@ -279,7 +279,8 @@ func (g *generator) finish(now int64) {
 		g.cfg.OnEnd()
 	}
 	g.res.Duration = time.Duration(now - g.windowFrom)
-	if g.cfg.Rate > 0 && g.cfg.MaxRequests == 0 {
+	// With a connection idle, what became due at the very end was about to be sent.
+	if g.cfg.Rate > 0 && g.cfg.MaxRequests == 0 && g.idleHead == len(g.idle) {
 		for at := g.dueAt(g.sent); at < g.windowTo; at = g.dueAt(g.sent) {
 			if at >= g.windowFrom {
 				g.count(ErrUnsent, fmt.Errorf("all %d connections were busy for %s", g.cfg.Connections, time.Duration(now-at)))
