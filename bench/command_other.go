@@ -8,9 +8,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ErrUsage is wrapped by errors about flags.
-var ErrUsage = errors.New("wrong usage")
-
 // Command is `edgerouter bench`, of which only report works here: measuring needs
 // Linux (epoll, CPU clocks of other processes, core affinity).
 func Command() *cobra.Command {

@@ -212,9 +212,6 @@ func newStage(o *Options) (*stage, func(), error) {
 	return st, cleanup, nil
 }
 
-// ErrUsage is wrapped by errors about flags.
-var ErrUsage = errors.New("wrong usage")
-
 func (o *Options) check() error {
 	for _, c := range []struct {
 		wrong bool

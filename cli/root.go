@@ -35,7 +35,7 @@ func Execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	}
 	fmt.Fprintf(stderr, "edgerouter: %s\n", oneLine(err.Error()))
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || errors.Is(err, bench.ErrUsage) {
 		return exitUsage
 	}
 	return exitFailed
