@@ -73,7 +73,7 @@ func newEdge(t testing.TB, m mode, peer string, o options) *edge {
 	table, conflicts := router.Build([]*router.Entry{{
 		App: "app", Kind: router.AnyHost, PathPrefix: "/", AllowPlain: true,
 		Direct: bool(m), Handler: set.Handler(bool(m)), Observer: unobserved{},
-	}})
+	}}, nil)
 	if len(conflicts) > 0 {
 		t.Fatal(conflicts)
 	}
