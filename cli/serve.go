@@ -84,7 +84,7 @@ func serve(ctx context.Context, s settings, log zerolog.Logger, out io.Writer) e
 
 	n.start(ctx, listeners)
 	log.Info().Str("version", version()).Str("go", runtime.Version()).Str("http", s.http).Str("https", s.https).
-		Str("admin", s.admin).Str("apps", s.apps).Str("data", s.data).Msg("started")
+		Str("admin", s.admin).Str("apps", s.apps).Str("docker", s.docker.String()).Str("data", s.data).Msg("started")
 	if s.dev {
 		fmt.Fprint(out, greeting(s, listeners))
 	}
@@ -197,6 +197,9 @@ func greeting(s settings, l listeners) string {
 		s.quickstart.urls(&b, portOf(l.http), portOf(l.https))
 	} else {
 		fmt.Fprintf(&b, "  applications from %s\n", s.apps)
+	}
+	if s.docker.on {
+		fmt.Fprintf(&b, "  containers     with labels, of %s\n", s.docker)
 	}
 	fmt.Fprintf(&b, "  admin page     http://127.0.0.1:%s/\n", port)
 	if s.https != "" {

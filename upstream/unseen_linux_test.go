@@ -27,7 +27,7 @@ func TestUnseen(t *testing.T) {
 			time.Sleep(60 * time.Millisecond)
 			closes(t, peer)
 		}},
-		"open and not read": {after: func(*testing.T, *net.TCPConn) {}},
+		"open and not read":  {after: func(*testing.T, *net.TCPConn) {}},
 		"half closed before": {before: closesWrite, want: true},
 		"half closed before, and read": {before: closesWrite, after: func(t *testing.T, peer *net.TCPConn) {
 			reads(t, peer, len(request))
