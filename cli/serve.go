@@ -18,7 +18,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
+
+	"edgerouter/server"
 )
 
 func serveCommand() *cobra.Command {
@@ -126,7 +127,7 @@ func openListeners(s settings) (l listeners, err error) {
 		if o.addr == "" {
 			continue
 		}
-		if *o.to, err = listen(o.addr); err != nil {
+		if *o.to, err = server.Listen(o.addr); err != nil {
 			l.close()
 			return listeners{}, listenError(o.flag, o.addr, err)
 		}
@@ -140,22 +141,6 @@ func (l listeners) close() {
 			ln.Close()
 		}
 	}
-}
-
-// listen opens a TCP listener. Keep-alive probes are set on the listening socket,
-// from which Linux hands them on: set per connection they cost system calls.
-func listen(addr string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		var failed error
-		err := c.Control(func(fd uintptr) {
-			failed = errors.Join(
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
-				setKeepAlive(int(fd)),
-			)
-		})
-		return errors.Join(err, failed)
-	}}
-	return lc.Listen(context.Background(), "tcp", addr)
 }
 
 // listenError says which setting and what to do.
