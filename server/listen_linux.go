@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"edgerouter/internal/nowait"
 )
 
 // Listen opens a TCP listener for Serve; addr is as net.Listen takes it. Its
@@ -92,11 +93,10 @@ func (l *listener) Accept() (net.Conn, error) {
 
 func (l *listener) tryAccept(fd uintptr) bool {
 	for {
-		// That of x/sys asks for the protocol as well, by another system call.
-		nfd, from, err := syscall.Accept4(int(fd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		nfd, from, err := nowait.Accept(int(fd))
 		switch err {
 		case nil:
-			l.got = &socket{fd: nfd, client: addrPort(from)}
+			l.got = &socket{fd: nfd, client: from}
 			return true
 		case syscall.EAGAIN:
 			return false
@@ -106,17 +106,6 @@ func (l *listener) tryAccept(fd uintptr) bool {
 			return true
 		}
 	}
-}
-
-// addrPort leaves out the zone of link-local addresses: networks have none.
-func addrPort(sa syscall.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *syscall.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *syscall.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
 }
 
 // Close is part of net.Listener; Accept returns.

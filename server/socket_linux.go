@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"edgerouter/internal/nowait"
 )
 
 // socket is a client's TCP connection that the runtime's poller is told of when
@@ -24,11 +26,14 @@ import (
 type socket struct {
 	client netip.AddrPort
 
+	closed atomic.Bool
+
 	// Set once, as the last of what the poller's side of the connection consists
 	// of; from then on the file does everything.
 	polled atomic.Bool
 	file   *os.File
 	raw    syscall.RawConn // of file
+	pipe   nowait.Pipe     // of raw
 
 	mu              sync.Mutex // held during system calls before polled, none of which waits
 	fd              int        // -1 when closed
@@ -55,6 +60,7 @@ func (s *socket) late() { s.mu.Unlock() }
 func (s *socket) poll() error {
 	s.file = os.NewFile(uintptr(s.fd), "")
 	s.raw, _ = s.file.SyscallConn()
+	s.pipe.Open(s.raw)
 	err := s.file.SetReadDeadline(s.readBy) // fails where the poller has no place
 	if err == nil {
 		err = s.file.SetWriteDeadline(s.writeBy)
@@ -66,7 +72,7 @@ func (s *socket) poll() error {
 // Read is part of net.Conn.
 func (s *socket) Read(p []byte) (int, error) {
 	if s.early() {
-		n, err := again(unix.Read, s.fd, p)
+		n, err := nowait.Read(s.fd, p)
 		if err != unix.EAGAIN {
 			s.late()
 			if n == 0 && err == nil && len(p) > 0 {
@@ -80,7 +86,7 @@ func (s *socket) Read(p []byte) (int, error) {
 			return 0, s.fault("read", err)
 		}
 	}
-	n, err := s.file.Read(p)
+	n, err := s.pipe.Read(p)
 	return n, s.fault("read", err)
 }
 
@@ -89,7 +95,7 @@ func (s *socket) Write(p []byte) (sent int, err error) {
 	if s.early() {
 		for sent < len(p) && err == nil {
 			var n int
-			n, err = again(unix.Write, s.fd, p[sent:])
+			n, err = nowait.Write(s.fd, p[sent:])
 			sent += n
 		}
 		if err == unix.EAGAIN {
@@ -100,18 +106,8 @@ func (s *socket) Write(p []byte) (sent int, err error) {
 			return sent, s.fault("write", err)
 		}
 	}
-	n, err := s.file.Write(p[sent:])
+	n, err := s.pipe.Write(p[sent:])
 	return sent + n, s.fault("write", err)
-}
-
-// again calls f until no signal comes in between.
-func again(f func(int, []byte) (int, error), fd int, p []byte) (int, error) {
-	for {
-		n, err := f(fd, p)
-		if err != unix.EINTR {
-			return max(n, 0), err
-		}
-	}
 }
 
 // fault makes an error one of package net.
@@ -119,10 +115,7 @@ func (s *socket) fault(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	if pe, ok := err.(*os.PathError); ok {
-		err = pe.Err
-	}
-	if err == os.ErrClosed || err == unix.EBADF {
+	if s.closed.Load() {
 		err = net.ErrClosed
 	}
 	return &net.OpError{Op: op, Net: "tcp", Addr: s.RemoteAddr(), Err: err}
@@ -130,13 +123,16 @@ func (s *socket) fault(op string, err error) error {
 
 // Close is part of net.Conn.
 func (s *socket) Close() error {
+	if s.closed.Swap(true) {
+		return s.fault("close", net.ErrClosed)
+	}
 	if !s.early() {
-		return s.fault("close", s.file.Close())
+		return s.file.Close()
 	}
 	defer s.late()
 	fd := s.fd
 	s.fd = -1
-	return s.fault("close", unix.Close(fd))
+	return nowait.Close(fd)
 }
 
 // RemoteAddr is part of net.Conn.
@@ -148,9 +144,7 @@ func (s *socket) remote() netip.Addr { return s.client.Addr() }
 func (s *socket) LocalAddr() net.Addr {
 	var local netip.AddrPort
 	rawSocket{s}.Control(func(fd uintptr) {
-		if sa, err := syscall.Getsockname(int(fd)); err == nil {
-			local = addrPort(sa)
-		}
+		local, _ = nowait.LocalAddr(int(fd))
 	})
 	return net.TCPAddrFromAddrPort(local)
 }

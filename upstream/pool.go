@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
 
+	"edgerouter/internal/nowait"
 	"edgerouter/wire"
 )
 
@@ -70,10 +71,14 @@ func (s *Set) dial(p *peer, pl *pool, timeout time.Duration) (net.Conn, error) {
 	}
 	pc.Conn, pc.socket = nc, nc
 	if tcp, ok := nc.(*net.TCPConn); ok {
-		if pc.raw, err = tcp.SyscallConn(); err != nil {
-			nc.Close()
+		if pc.raw, err = tcp.SyscallConn(); err == nil {
+			nc, err = nowait.NewConn(tcp)
+		}
+		if err != nil {
+			tcp.Close()
 			return nil, err
 		}
+		pc.Conn, pc.socket = nc, nc
 		pc.look = pc.lookAt
 	}
 	if pl.tls != nil {
