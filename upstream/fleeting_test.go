@@ -76,6 +76,8 @@ func TestClosingBetweenRequests(t *testing.T) {
 				}
 			}
 			t.Logf("%d of %d lost, %d stale connections", lost, sent, p.stats.Stale.Load())
+			// A body that is passed on as it comes cannot be sent twice: one that was
+			// begun when the peer closed is lost.
 			if lost > 0 && size < 30_000 {
 				t.Errorf("%d of %d requests were lost", lost, sent)
 			}

@@ -26,21 +26,26 @@ func TestFiveCommands(t *testing.T) {
 	socket, _ := e.socket()
 	port := freePort(t)
 	edge, hello, network := e.id+"-edgerouter", e.id+"-hello", e.id+"-edge"
-	block = strings.NewReplacer(
-		"-v /var/run/docker.sock:", "-v "+socket+":",
-		"%g /var/run/docker.sock", "%g "+socket,
-		"network create edge", "network create "+network,
-		"--network edge ", "--network "+network+" ",
-		"NETWORK_NAME=edge ", "NETWORK_NAME="+network+" ",
-		"-p 80:80 -p 443:443", "-p 127.0.0.1:"+port+":80",
-		"--name edgerouter ", "--name "+edge+" ",
-		"--name hello ", "--name "+hello+" ",
-		" edgerouter\n", " "+edgeImage+"\n",
-		" edgerouter serve", " "+edgeImage+" serve",
-		"http://hello.localhost/", "http://hello.localhost:"+port+"/",
-		"docker exec edgerouter ", "docker exec "+edge+" ",
-		"explain hello\n", "explain "+hello+"\n",
-	).Replace(block)
+	for _, swap := range [][2]string{
+		{"-v /var/run/docker.sock:", "-v " + socket + ":"},
+		{"%g /var/run/docker.sock", "%g " + socket},
+		{"network create edge\n", "network create " + network + "\n"},
+		{"--network edge ", "--network " + network + " "},
+		{"NETWORK_NAME=edge ", "NETWORK_NAME=" + network + " "},
+		{"-p 80:80 -p 443:443 ", "-p 127.0.0.1:" + port + ":80 "},
+		{"--name edgerouter ", "--name " + edge + " "},
+		{"--name hello ", "--name " + hello + " "},
+		{"docker exec edgerouter ", "docker exec " + edge + " "},
+		{" edgerouter\n", " " + edgeImage + "\n"},
+		{" edgerouter serve ", " " + edgeImage + " serve "},
+		{"http://hello.localhost/", "http://hello.localhost:" + port + "/"},
+		{" explain hello\n", " explain " + hello + "\n"},
+	} {
+		if !strings.Contains(block, swap[0]) {
+			t.Fatalf("no %q in:\n%s", swap[0], block)
+		}
+		block = strings.ReplaceAll(block, swap[0], swap[1])
+	}
 	env := append(os.Environ(), "DOCKER_HOST="+e.host)
 	t.Cleanup(func() {
 		for _, args := range [][]string{{"rm", "-fv", edge, hello}, {"network", "rm", network}} {

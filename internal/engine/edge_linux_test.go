@@ -181,17 +181,6 @@ func (ed *edge) peers(app string) []string {
 	return peers
 }
 
-// states are what edgerouter thinks of the peers of an application, for messages.
-func (ed *edge) states(app string) string {
-	var said struct {
-		Peers []json.RawMessage `json:"peers"`
-	}
-	if err := ed.get("/api/v1/apps/"+app, &said); err != nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("%s", said.Peers)
-}
-
 // until waits until an application has exactly these peers.
 func (ed *edge) until(app string, want ...string) time.Duration {
 	ed.t.Helper()
@@ -208,17 +197,32 @@ func (ed *edge) untilCount(app string, n int) time.Duration {
 		func() bool { return len(ed.peers(app)) == n })
 }
 
-// answerers are the names of those who answer requests for a host.
-func (ed *edge) answerers(host string, requests int) []string {
+// answered asks for a host until so many peers have answered, and returns their
+// names. A new one gets requests once it has taken a connection, and those with
+// less to do come first.
+func (ed *edge) answered(host string, peers int) []string {
 	ed.t.Helper()
 	names := map[string]bool{}
-	for range requests {
+	eventually(ed.t, func() string { return fmt.Sprintf("%d peers answer for %s: only %v", peers, host, names) }, func() bool {
 		status, body, err := ask(http.MethodGet, "http://"+ed.http.String()+"/", host)
+		if err == nil && (status == http.StatusBadGateway || status == http.StatusServiceUnavailable) {
+			return false // a peer that nobody can stand in for does not listen yet
+		}
 		if err != nil || status != http.StatusOK {
-			ed.t.Errorf("GET http://%s/: %d %s %v", host, status, body, err)
-			return nil
+			ed.t.Fatalf("GET http://%s/: %d %s %v", host, status, body, err)
 		}
 		names[body] = true
-	}
+		return len(names) >= peers
+	})
 	return slices.Sorted(maps.Keys(names))
+}
+
+// only asks for a host a few times: nobody but this peer may answer.
+func (ed *edge) only(host, name string) {
+	ed.t.Helper()
+	for range 8 {
+		if got := ed.answered(host, 1); got[0] != name {
+			ed.t.Errorf("%s is answered by %s, want %s", host, got[0], name)
+		}
+	}
 }

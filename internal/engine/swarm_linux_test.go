@@ -159,9 +159,7 @@ func TestSwarm(t *testing.T) {
 			host := e.id + ".swarm.test"
 			s := e.service(image, network, host)
 			t.Logf("three replicas in service after %s", s.settled(edge))
-			if got := edge.answerers(host, 12); len(got) != 3 {
-				t.Errorf("%s is answered by %v, want three", host, got)
-			}
+			edge.answered(host, 3)
 			for _, order := range []string{swarmtypes.UpdateOrderStartFirst, swarmtypes.UpdateOrderStopFirst} {
 				before := s.running()
 				load := startLoad(t, edge.http, host)
