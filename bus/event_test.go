@@ -92,3 +92,5 @@ func FuzzParseEvent(f *testing.F) {
 		}
 	})
 }
+
+var fixedTime = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)

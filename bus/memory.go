@@ -2,18 +2,32 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 )
 
-// Memory is a Log in the memory of the process, for tests. Its zero value is
-// ready for use.
+// Memory is a Log in the memory of the process: for tests, and for what was read
+// from a file. Its zero value is ready for use.
 type Memory struct {
 	mu      sync.Mutex
 	streams map[string][]Entry
 	moved   chan struct{} // closed at the next append
 	closed  bool
+}
+
+// NewMemory makes a Memory that has entries of streams already, each stream's in
+// the order of their versions from 0.
+func NewMemory(entries []Entry) (*Memory, error) {
+	m := &Memory{streams: map[string][]Entry{}}
+	for _, e := range entries {
+		if have := int64(len(m.streams[e.Stream])); e.Version != have {
+			return nil, fmt.Errorf("%w: %s has version %d where %d should follow", ErrDamaged, e.Stream, e.Version, have)
+		}
+		m.streams[e.Stream] = append(m.streams[e.Stream], e)
+	}
+	return m, nil
 }
 
 // Append implements Log.

@@ -34,7 +34,7 @@ func (f *Follower) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !theirs.Equal(ours) {
+	if !sameEvents(theirs, ours) {
 		return f.startOver(fmt.Errorf("version %d of %s is not what this node applied as that: it is another log", f.at.Version, f.opts.Stream))
 	}
 	return nil
@@ -79,7 +79,7 @@ func (f *Follower) putBack(ctx context.Context, last Cursor) error {
 		if err != nil {
 			return err
 		}
-		if ours, known := f.recent.at(last.Version); known && !theirs.Equal(ours) {
+		if ours, known := f.recent.at(last.Version); known && !sameEvents(theirs, ours) {
 			return f.startOver(fmt.Errorf("version %d of %s is not what this node applied as that: it is another log", last.Version, f.opts.Stream))
 		}
 	}

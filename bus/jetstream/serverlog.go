@@ -1,0 +1,127 @@
+package jetstream
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// serverLog hands the embedded server's lines on: warnings and errors, each
+// once in a while, and the rest at debug level. Those about what operators have
+// to do are told in our own words.
+type serverLog struct {
+	log zerolog.Logger
+
+	mu   sync.Mutex
+	told map[string]time.Time
+}
+
+// toldAgain is when a line that repeats is told again.
+const (
+	toldAgain = time.Minute
+	maxTold   = 200
+)
+
+func newServerLog(log zerolog.Logger) *serverLog {
+	return &serverLog{log: log, told: map[string]time.Time{}}
+}
+
+// hints are what a line of the server means for the operator. level is that of
+// the line that is told; a line that says it again is told at debug level for a
+// while.
+var hints = []struct {
+	has   string
+	level zerolog.Level
+	hint  string
+}{
+	{"authentication error", zerolog.ErrorLevel, "a node or tool with another secret was refused; --bus-secret-file has to be the same on all nodes"},
+	{"authorization violation", zerolog.ErrorLevel, "another node refused this one; --bus-secret-file has to be the same on all nodes"},
+	{"cluster name conflict", zerolog.ErrorLevel, wrongCluster},
+	{"cluster name from remote server conflicts", zerolog.ErrorLevel, wrongCluster},
+	{"duplicate name", zerolog.ErrorLevel, sameName},
+	{"duplicate server name", zerolog.ErrorLevel, sameName},
+	{"tls handshake error", zerolog.ErrorLevel, "the connection to another node could not be encrypted; see --bus-tls-cert, --bus-tls-key and --bus-tls-ca on both"},
+	{"no space left", zerolog.ErrorLevel, diskFull},
+	{"out of space", zerolog.ErrorLevel, diskFull},
+	{"out of resources", zerolog.ErrorLevel, diskFull},
+	{"trying to connect to route", zerolog.WarnLevel, "a node of --bus-peers cannot be reached"},
+	{"contact with a meta leader", zerolog.WarnLevel, "waiting for a majority of the nodes"},
+	{"waiting for routing", zerolog.WarnLevel, "waiting for a majority of the nodes"},
+	{"no quorum", zerolog.WarnLevel, "there is no majority of the nodes: appends fail until there is, and what is in service stays"},
+	{"no longer current", zerolog.WarnLevel, ""},
+	{"plaintext passwords", zerolog.DebugLevel, ""}, // the secret is in memory only
+	{"metalayer blocking snapshot", zerolog.DebugLevel, ""},
+	{"self referential", zerolog.DebugLevel, ""},
+}
+
+const (
+	wrongCluster = "a node of another cluster was met and refused; --bus-cluster has to be the same on all nodes, and --bus-peers has to name nodes of this cluster only"
+	sameName     = "two nodes have the same name; --node has to be different on each"
+	diskFull     = "the disk is full or fails; appends fail until there is room, and what is in service stays"
+)
+
+func (l *serverLog) tell(level zerolog.Level, format string, args []any) {
+	text := fmt.Sprintf(format, args...)
+	lower := strings.ToLower(text)
+	hint, key := "", text
+	if level >= zerolog.InfoLevel {
+		for _, h := range hints {
+			if strings.Contains(lower, h.has) {
+				level, hint, key = h.level, h.hint, h.has
+				break
+			}
+		}
+	}
+	if level == zerolog.InfoLevel { // notices: connections, start and end
+		level = zerolog.DebugLevel
+	}
+	if level >= zerolog.WarnLevel && !l.fresh(key) {
+		level = zerolog.DebugLevel
+	}
+	if level < l.log.GetLevel() {
+		return
+	}
+	if hint != "" {
+		l.log.WithLevel(level).Str("server", text).Msg("event bus: " + hint)
+		return
+	}
+	l.log.WithLevel(level).Msg("event bus: " + text)
+}
+
+// fresh says whether a line was not told lately.
+func (l *serverLog) fresh(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if at, was := l.told[key]; was && now.Sub(at) < toldAgain {
+		return false
+	}
+	if len(l.told) >= maxTold {
+		clear(l.told)
+	}
+	l.told[key] = now
+	return true
+}
+
+// The server's Logger interface. Its notices are about connections and start-up.
+
+// Noticef implements server.Logger.
+func (l *serverLog) Noticef(format string, v ...any) { l.tell(zerolog.InfoLevel, format, v) }
+
+// Warnf implements server.Logger.
+func (l *serverLog) Warnf(format string, v ...any) { l.tell(zerolog.WarnLevel, format, v) }
+
+// Fatalf implements server.Logger. The server does not end the process itself.
+func (l *serverLog) Fatalf(format string, v ...any) { l.tell(zerolog.ErrorLevel, format, v) }
+
+// Errorf implements server.Logger.
+func (l *serverLog) Errorf(format string, v ...any) { l.tell(zerolog.ErrorLevel, format, v) }
+
+// Debugf implements server.Logger.
+func (l *serverLog) Debugf(format string, v ...any) { l.tell(zerolog.TraceLevel, format, v) }
+
+// Tracef implements server.Logger.
+func (l *serverLog) Tracef(string, ...any) {}
