@@ -44,6 +44,9 @@ type Update struct {
 	// Problems are what was found wrong. When one names an application that is
 	// not in Apps but was in the previous set, that previous version stays.
 	Problems []app.Problem
+	// Generation is the source's own count of what the set is of, such as the
+	// version of an event stream; it comes back with Set. 0 when there is none.
+	Generation int64
 	// Err says that the source failed: Apps is ignored and the last set stays.
 	// Problems may say more.
 	Err error
@@ -59,6 +62,8 @@ type Set struct {
 	Problems []app.Problem
 	// Kept are the ids in Parts whose previous version stands in for a broken one.
 	Kept []string
+	// Generation is that of the source's last good Update.
+	Generation int64
 }
 
 // State says how a source is doing.

@@ -38,6 +38,8 @@ type sourceSet struct {
 	index    map[string]place
 	problems []app.Problem
 	kept     []string // ids whose previous version stands in for a broken one
+	// generation is the source's own count; see Update.Generation.
+	generation int64
 }
 
 // place is where an application stands in the parts of a set.
@@ -120,7 +122,7 @@ func (s *sourceState) status(now time.Time) Status {
 // next is the set after an update: applications that a problem names and that
 // are missing keep their previous version, and of two with one id the first stays.
 func (s sourceSet) next(u Update) sourceSet {
-	n := sourceSet{name: s.name, parts: u.Parts, problems: u.Problems}
+	n := sourceSet{name: s.name, parts: u.Parts, problems: u.Problems, generation: u.Generation}
 	if u.Parts == nil && len(u.Apps) > 0 {
 		n.parts = [][]app.Application{u.Apps}
 	}
@@ -148,7 +150,7 @@ func (s sourceSet) next(u Update) sourceSet {
 
 // without leaves out the applications at some places, whose ids come before.
 func (s sourceSet) without(twice []place) sourceSet {
-	n := sourceSet{name: s.name, index: make(map[string]place, len(s.index)), problems: slices.Clone(s.problems)}
+	n := sourceSet{name: s.name, index: make(map[string]place, len(s.index)), problems: slices.Clone(s.problems), generation: s.generation}
 	for _, at := range twice {
 		id := s.at(at).ID
 		n.problems = append(n.problems, app.Problem{
@@ -222,7 +224,7 @@ func merged(current []sourceSet) ([]Set, [][]app.Problem) {
 	sets := make([]Set, len(current))
 	duplicates := make([][]app.Problem, len(current))
 	for i, c := range current {
-		sets[i] = Set{Source: c.name, Parts: c.parts, Problems: c.problems, Kept: c.kept}
+		sets[i] = Set{Source: c.name, Parts: c.parts, Problems: c.problems, Kept: c.kept, Generation: c.generation}
 		taken := overlap(current[:i], c)
 		if len(taken) == 0 {
 			continue
