@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"edgerouter/auth"
+	"edgerouter/bus"
 	"edgerouter/certs"
 	"edgerouter/discovery"
 	"edgerouter/gateway"
@@ -42,6 +43,13 @@ type Deps struct {
 	Ready func() (reasons []string)
 	// WriteMetrics writes all series in Prometheus text format.
 	WriteMetrics func(io.Writer)
+	// Notes tell what is worth knowing and no reason to keep traffic away, such as
+	// an event bus that cannot be reached; nil: there are none.
+	Notes func() []string
+	// Cluster tells how the event bus and its nodes are; nil: there is no bus.
+	Cluster func() Cluster
+	// Log is the event log, which /api/v1/log reads and appends to; nil: none.
+	Log bus.Log
 	// Stopping is closed when the process begins to stop; event streams end then.
 	// nil: never.
 	Stopping <-chan struct{}
@@ -64,7 +72,8 @@ type Admin struct {
 	streams atomic.Int64 // open event streams
 }
 
-// New returns an Admin. Every function of deps but Certs and Origin must be set.
+// New returns an Admin. Every function of deps that is not said to be nil must be
+// set.
 func New(deps Deps) *Admin {
 	return &Admin{deps: deps, page: newPage()}
 }
@@ -80,7 +89,7 @@ func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
 		fail(ctx, fasthttp.StatusNotFound, "there is nothing at this path of the admin interface")
 	}
 	r.MethodNotAllowed = func(ctx *fasthttp.RequestCtx) {
-		fail(ctx, fasthttp.StatusMethodNotAllowed, "only reading (GET) is possible here")
+		fail(ctx, fasthttp.StatusMethodNotAllowed, "this path cannot be asked with this method; reading (GET) is possible on nearly all of them")
 	}
 	get := func(path string, h fasthttp.RequestHandler) {
 		r.GET(path, h)
@@ -98,6 +107,11 @@ func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
 	get("/api/v1/conflicts", a.conflicts)
 	get("/api/v1/explain", a.explain)
 	r.GET("/api/v1/events", a.events)
+	get("/api/v1/cluster", a.cluster)
+	r.GET("/api/v1/log", a.withToken(a.logRead))
+	r.GET("/api/v1/log/last", a.withToken(a.logLast))
+	r.GET("/api/v1/log/wait", a.withToken(a.logWait))
+	r.POST("/api/v1/log", a.withToken(a.logAppend))
 	if e.PProf {
 		profiles(get)
 	} else {
@@ -138,10 +152,18 @@ func (a *Admin) readyz(ctx *fasthttp.RequestCtx) {
 	writeJSON(ctx, struct {
 		Ready   bool     `json:"ready"`
 		Reasons []string `json:"reasons"`
-	}{len(reasons) == 0, list(reasons)})
+		Notes   []string `json:"notes,omitempty"`
+	}{len(reasons) == 0, list(reasons), a.notes()})
 	if len(reasons) > 0 {
 		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 	}
+}
+
+func (a *Admin) notes() []string {
+	if a.deps.Notes == nil {
+		return nil
+	}
+	return a.deps.Notes()
 }
 
 // Metrics writes all series without asking who wants them: it is the backend

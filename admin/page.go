@@ -75,6 +75,10 @@ type (
 		Peers        []pagePeer
 		MorePeers    int
 		Sources      []pageSource
+		Notes        []string
+		Cluster      string
+		ClusterClass string
+		Nodes        []pageNode
 		Certs        []pageCert
 		MoreCerts    int
 	}
@@ -153,6 +157,8 @@ func (a *Admin) pageData(query string, pprof bool) pageData {
 		d.Sources = append(d.Sources, pageSource{source, stateClass(string(source.State))})
 		problems = append(problems, source.Problems...)
 	}
+	d.Notes = a.notes()
+	d.Cluster, d.ClusterClass, d.Nodes = a.clusterRows()
 	list := a.certRows()
 	slices.SortStableFunc(list, func(x, y certs.Status) int { return x.NotAfter.Compare(y.NotAfter) })
 	for _, c := range list[:min(maxRows, len(list))] {

@@ -38,6 +38,7 @@ type edge struct {
 	merge    *discovery.Merge
 	files    *file.Source   // nil: no applications from files
 	docker   *docker.Source // nil: no engine is watched
+	bus      *edgeBus       // nil: off
 	tls      *edgeTLS       // nil: no TLS listener
 	admin    *admin.Admin
 	server   *server.Server // of clients
@@ -51,8 +52,13 @@ type edge struct {
 	running  sync.WaitGroup
 }
 
-func newEdge(s settings, log zerolog.Logger) (*edge, error) {
+func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 	e := &edge{settings: s, log: log, metrics: metrics.NewSet(), upstream: &upstream.Stats{}, stopping: make(chan struct{}), stop: func() {}}
+	defer func() {
+		if err != nil {
+			e.bus.close()
+		}
+	}()
 	token, err := admin.LoadOrMakeToken(s.adminTokenFile)
 	if err != nil {
 		return nil, fmt.Errorf("--admin-token-file: %w", err)
@@ -62,7 +68,10 @@ func newEdge(s settings, log zerolog.Logger) (*edge, error) {
 		return nil, fmt.Errorf("--admin-token-file %s: %w", s.adminTokenFile, err)
 	}
 	failures := auth.NewFailures()
-	e.admin = admin.New(admin.Deps{
+	if e.bus, err = newEdgeBus(s, e.metrics, log); err != nil {
+		return nil, err
+	}
+	deps := admin.Deps{
 		Version:      version(),
 		Snapshot:     func() *gateway.Snapshot { return e.gateway.Snapshot() },
 		Subscribe:    func() (<-chan gateway.Event, func()) { return e.gateway.Subscribe() },
@@ -73,7 +82,9 @@ func newEdge(s settings, log zerolog.Logger) (*edge, error) {
 		WriteMetrics: e.writeMetrics,
 		Stopping:     e.stopping,
 		Gate:         auth.NewGate(adminToken, "edgerouter admin", failures),
-	})
+	}
+	e.bus.tell(&deps, e.gatewayGeneration)
+	e.admin = admin.New(deps)
 	kinds := gateway.Standard{
 		Upstream: upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
@@ -108,11 +119,17 @@ func stickyKey(adminToken []byte) []byte {
 	return h.Sum(nil)
 }
 
+// gatewayGeneration counts the changes that were applied, whatever their source.
+func (e *edge) gatewayGeneration() uint64 { return e.gateway.Snapshot().Generation }
+
 func (e *edge) newMerge() error {
 	var sources []discovery.Source
 	if path := appsPath(e.settings); path != "" {
 		e.files = file.New(path, e.log)
 		sources = append(sources, e.files)
+	}
+	if e.bus != nil {
+		sources = append(sources, e.bus.stream)
 	}
 	var err error
 	if e.settings.docker.on {
@@ -134,6 +151,7 @@ func (e *edge) newMerge() error {
 				applied[i] = gateway.SourceSet{Source: s.Source, Parts: s.Parts, Problems: s.Problems, Kept: s.Kept}
 			}
 			e.gateway.Apply(applied)
+			e.bus.applied(sets)
 		},
 	})
 	return err
@@ -190,6 +208,7 @@ func (e *edge) start(ctx context.Context, l listeners) {
 		e.tls.run(ctx, &e.running)
 	}
 	e.running.Go(func() { e.merge.Run(ctx) })
+	e.bus.run(ctx, &e.running)
 	waitFor(ctx, e.merge.Ready(), 2*discovery.DefaultGiveUp)
 	if l.http != nil {
 		e.running.Go(func() { e.accept(e.server, l.http, false) })
@@ -254,6 +273,7 @@ func (e *edge) drain(ctx context.Context) int {
 func (e *edge) close() {
 	e.stop()
 	e.running.Wait()
+	e.bus.close()
 	e.gateway.Close()
 	e.access.close()
 }

@@ -21,7 +21,7 @@ type settings struct {
 	data               string
 	apps               string
 	dev                bool
-	bus                string
+	busSettings
 	docker             dockerSettings
 	certDir            string
 	trustedProxies     []string
@@ -51,7 +51,6 @@ var serveSettings = []setting{
 	{flag: "data", env: []string{"EDGEROUTER_DATA"}, dev: "./.edgerouter"},
 	{flag: "apps", env: []string{"EDGEROUTER_APPS"}},
 	{flag: "dev", env: []string{"EDGEROUTER_DEV"}},
-	{flag: "bus", env: []string{"EDGEROUTER_BUS"}},
 	{flag: "cert-dir", env: []string{"EDGEROUTER_CERT_DIR"}},
 	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
 	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
@@ -67,7 +66,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.data, "data", "/var/lib/edgerouter", "`folder` of tokens, certificates and caches")
 	f.StringVar(&s.apps, "apps", "", "`file or folder` of application definitions, watched (default applications.json if it exists)")
 	f.BoolVar(&s.dev, "dev", false, "development: ports 8080 and 8443, data in ./.edgerouter, certificates of a local CA, and examples/quickstart when no application is configured")
-	f.StringVar(&s.bus, "bus", "off", "event bus; only `off` is available in this version")
+	s.busSettings.addFlags(f)
 	s.docker.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
@@ -79,7 +78,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 // resolve fills in the environment and --dev's defaults, and checks what a
 // parser of flags cannot. What it returns is wrong usage.
 func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
-	for _, v := range serveSettings {
+	for _, v := range slices.Concat(serveSettings, busEnvironment) {
 		if err := v.fromEnvironment(f, env); err != nil {
 			return err
 		}
@@ -100,6 +99,9 @@ func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) er
 	}
 	if s.adminTokenFile == "" {
 		s.adminTokenFile = s.data + "/admin-token"
+	}
+	if err := s.busSettings.resolve(f, env); err != nil {
+		return err
 	}
 	return s.check()
 }
@@ -158,9 +160,6 @@ func (s *settings) check() error {
 		}
 		s.trusted = append(s.trusted, p)
 	}
-	if s.bus != "off" && s.bus != "embedded" {
-		return usagef("--bus %q: the event bus is not available in this version; only off is", s.bus)
-	}
 	return nil
 }
 
@@ -168,8 +167,8 @@ func (s *settings) check() error {
 // know what to do with; they are told and passed over.
 func unavailable(env func(string) (string, bool)) (names []string) {
 	for _, name := range []string{
-		"EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS", "S3_DISCOVERY_BUCKET", "TURBOCHARGER_STORE",
-		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES", "EVENTHORIZON",
+		"S3_DISCOVERY_BUCKET", "TURBOCHARGER_STORE",
+		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES",
 	} {
 		if v, _ := env(name); v != "" {
 			names = append(names, name)

@@ -37,7 +37,7 @@ type nodeTable struct {
 }
 
 type streamSeen struct {
-	info *jetstream.StreamInfo
+	info *jetstream.StreamInfo // nil: there is no such stream yet
 	at   time.Time
 }
 
@@ -146,7 +146,11 @@ func (b *Bus) Cluster(stream string) Cluster {
 	b.nodes.mu.Lock()
 	seen := b.nodes.streams[stream]
 	b.nodes.mu.Unlock()
-	if seen.info == nil || time.Since(seen.at) > seenFor || c.Error != "" {
+	if time.Since(seen.at) > seenFor || c.Error != "" {
+		return c
+	}
+	if seen.info == nil {
+		c.Quorum = true // somebody could say so
 		return c
 	}
 	if seen.info.Cluster == nil || seen.info.Cluster.Leader == "" && len(seen.info.Cluster.Replicas) == 0 {

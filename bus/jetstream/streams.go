@@ -70,6 +70,7 @@ func (b *Bus) info(ctx context.Context, s *session, stream string) (*jetstream.S
 	defer cancel()
 	handle, err := s.js.Stream(ctx, streamName(stream)) // this asks for the stream's state
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		b.nodes.sawStream(stream, nil)
 		return nil, nil
 	}
 	if err != nil {

@@ -111,3 +111,13 @@ func definition(at bus.Cursor, raw json.RawMessage) change {
 
 // place names a version of the stream as problems name files.
 func place(at bus.Cursor) string { return fmt.Sprintf("%s@%d", at.Stream, at.Version) }
+
+// Touches is the id of the application that an event line is about; empty when it
+// is about none.
+func Touches(line string) string {
+	c, kind := read(bus.Cursor{}, line)
+	if kind != kindChange {
+		return ""
+	}
+	return c.id
+}
