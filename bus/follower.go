@@ -38,7 +38,8 @@ type FollowerOptions struct {
 	Changed func(at Cursor)
 	// SnapshotPath is the file of the snapshot; empty: none is kept.
 	SnapshotPath string
-	// SnapshotEvery is how often a changed state is written at most; 0 means 5 s.
+	// SnapshotEvery is how often a changed state is written at most; 0 means 250 ms.
+	// One that takes long to write is written less often, see snapshotShare.
 	SnapshotEvery time.Duration
 	// CheckEvery is how often the end of the log is asked for, by which its lack of
 	// quorum shows; 0 means 2 s, below 0 never.
@@ -48,7 +49,9 @@ type FollowerOptions struct {
 }
 
 const (
-	defaultSnapshotEvery = 5 * time.Second
+	defaultSnapshotEvery = 250 * time.Millisecond
+	// snapshotShare bounds the time that writing snapshots takes to a twentieth.
+	snapshotShare = 20
 	defaultCheckEvery    = 2 * time.Second
 	checkTimeout         = 2 * time.Second
 	// page is how many entries are read at once.
@@ -75,7 +78,7 @@ type Follower struct {
 	live    bool // caught up with the log at least once
 	changed bool // since Changed was called
 	saved   Cursor
-	savedAt time.Time
+	saveAt  time.Time // not before this time again
 	failure string // what was last logged
 	saving  string // the same for snapshots
 }
@@ -156,7 +159,23 @@ func (f *Follower) step(ctx context.Context) error {
 		return err
 	}
 	f.reached()
-	return f.opts.Log.Wait(ctx, f.at)
+	return f.wait(ctx)
+}
+
+// wait waits for entries, or until a snapshot is due: a node that is ended without
+// a word shall start with what it had in service.
+func (f *Follower) wait(ctx context.Context) error {
+	f.save(false)
+	if f.saved == f.at || f.opts.SnapshotPath == "" {
+		return f.opts.Log.Wait(ctx, f.at)
+	}
+	due, cancel := context.WithDeadline(ctx, f.saveAt)
+	defer cancel()
+	err := f.opts.Log.Wait(due, f.at)
+	if due.Err() != nil && ctx.Err() == nil {
+		return nil
+	}
+	return err
 }
 
 // apply takes an entry into the state if it is the next one. One that was applied
@@ -282,10 +301,14 @@ func (f *Follower) discard(why error) {
 // save writes the snapshot when there is something new in it; not before the log
 // was reached, because there is nothing newer then.
 func (f *Follower) save(now bool) {
-	if f.opts.SnapshotPath == "" || !f.live || f.at == f.saved || !now && time.Since(f.savedAt) < f.opts.SnapshotEvery {
+	if f.opts.SnapshotPath == "" || !f.live || f.at == f.saved || !now && time.Now().Before(f.saveAt) {
 		return
 	}
-	f.savedAt = time.Now() // one that failed is tried again after the same time
+	started := time.Now()
+	defer func() { // one that failed is tried again after the same time
+		now := time.Now()
+		f.saveAt = now.Add(max(f.opts.SnapshotEvery, snapshotShare*now.Sub(started)))
+	}()
 	state, err := f.opts.State.Snapshot()
 	if err == nil {
 		err = Snapshot{Cursor: f.at, Digest: f.digest, Recent: f.recent.entries, State: state}.write(f.opts.SnapshotPath)
