@@ -51,9 +51,9 @@ type FollowerOptions struct {
 const (
 	defaultSnapshotEvery = 250 * time.Millisecond
 	// snapshotShare bounds the time that writing snapshots takes to a twentieth.
-	snapshotShare = 20
-	defaultCheckEvery    = 2 * time.Second
-	checkTimeout         = 2 * time.Second
+	snapshotShare     = 20
+	defaultCheckEvery = 2 * time.Second
+	checkTimeout      = 2 * time.Second
 	// page is how many entries are read at once.
 	page = 500
 	// A log that fails is asked again after a pause that doubles, half of it random.
@@ -79,8 +79,8 @@ type Follower struct {
 	changed bool // since Changed was called
 	saved   Cursor
 	saveAt  time.Time // not before this time again
-	failure string // what was last logged
-	saving  string // the same for snapshots
+	failure string    // what was last logged
+	saving  string    // the same for snapshots
 }
 
 // NewFollower makes a follower; nothing happens before Run.

@@ -59,13 +59,13 @@ func New(opts Options) (*Bus, error) {
 		opts: opts, log: opts.Logger, done: make(chan struct{}), changed: make(chan struct{}),
 		why: errors.New("it is starting"),
 	}
-	b.metrics.register(opts.Metrics)
 	if !opts.external() {
 		var err error
 		if b.lock, err = lock(opts.Folder); err != nil {
 			return nil, err
 		}
 	}
+	b.metrics.register(opts.Metrics)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	go b.supervise()
 	return b, nil
