@@ -23,19 +23,39 @@ func (f *Follower) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, known := f.recent.at(f.at.Version)
-	if !known {
+	if _, known := f.recent.at(f.at.Version); !known {
 		return f.startOver(errors.New("the snapshot has no entry to compare the log with"))
 	}
 	if last.Version < f.at.Version {
 		return f.putBack(ctx, last)
 	}
-	theirs, err := f.entryAt(ctx, f.at.Version)
+	return f.compare(ctx)
+}
+
+// compared is how many of the last applied entries are looked for in the log.
+const compared = 16
+
+// compare looks for the last applied entries in the log. Some may not be there:
+// in a copy that is behind, or because the store was damaged; what was applied of
+// them stays. One that is there has to be the same.
+func (f *Follower) compare(ctx context.Context) error {
+	first := max(f.at.Version-compared+1, f.recent.entries[0].Version)
+	entries, err := f.opts.Log.Read(ctx, Cursor{f.opts.Stream, first - 1}, int(f.at.Version-first+1))
 	if err != nil {
 		return err
 	}
-	if !sameEvents(theirs, ours) {
-		return f.startOver(fmt.Errorf("version %d of %s is not what this node applied as that: it is another log", f.at.Version, f.opts.Stream))
+	same := 0
+	for _, theirs := range entries {
+		ours, known := f.recent.at(theirs.Version)
+		if known && !sameEvents(theirs, ours) {
+			return f.startOver(fmt.Errorf("version %d of %s is not what this node applied as that: it is another log", theirs.Version, f.opts.Stream))
+		}
+		if known {
+			same++
+		}
+	}
+	if same == 0 {
+		return fmt.Errorf("%w: versions %d to %d of %s, which this node has applied, cannot be read", ErrUnavailable, first, f.at.Version, f.opts.Stream)
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type Bus struct {
 	news   news
 	nodes  nodeTable
 	moving atomic.Bool // the log of a node alone is on its way into the cluster
+	broken atomic.Bool // the embedded server could not write
 }
 
 // session is one connection to a server, which may be in the process.
@@ -124,7 +125,7 @@ func (b *Bus) open() (*session, error) {
 	if b.opts.external() {
 		s.nc, err = b.dialExternal()
 	} else {
-		serverLog := newServerLog(b.log)
+		serverLog := newServerLog(b.log, &b.broken)
 		var old []storedLog
 		if b.opts.clustered() {
 			if old, err = b.readAlone(serverLog); err != nil {
@@ -174,6 +175,9 @@ func (b *Bus) watch(s *session) error {
 		}
 		if s.nc.IsClosed() {
 			return errors.New("the connection to the event bus was closed")
+		}
+		if s.srv != nil && b.broken.Swap(false) {
+			return errors.New("the embedded event bus could not write to its store (--data): see the line before; is the disk full?")
 		}
 		if s.srv != nil && !s.srv.JetStreamEnabled() {
 			return errors.New("the embedded event bus gave up its store: see the lines before; is the disk full?")

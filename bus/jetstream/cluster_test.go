@@ -76,7 +76,13 @@ func deadline(t testing.TB) context.Context {
 // until calls f until it says true.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	ctx := deadline(t)
+	untilIn(t, patience, what, f)
+}
+
+func untilIn(t testing.TB, limit time.Duration, what string, f func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !f() {

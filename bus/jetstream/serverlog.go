@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -14,6 +15,9 @@ import (
 // to do are told in our own words.
 type serverLog struct {
 	log zerolog.Logger
+	// broken is set when the server says that it could not write: a stream does
+	// not take anything any more after that, until the server is started again.
+	broken *atomic.Bool
 
 	mu   sync.Mutex
 	told map[string]time.Time
@@ -25,8 +29,8 @@ const (
 	maxTold   = 200
 )
 
-func newServerLog(log zerolog.Logger) *serverLog {
-	return &serverLog{log: log, told: map[string]time.Time{}}
+func newServerLog(log zerolog.Logger, broken *atomic.Bool) *serverLog {
+	return &serverLog{log: log, broken: broken, told: map[string]time.Time{}}
 }
 
 // hints are what a line of the server means for the operator. level is that of
@@ -66,6 +70,9 @@ const (
 func (l *serverLog) tell(level zerolog.Level, format string, args []any) {
 	text := fmt.Sprintf(format, args...)
 	lower := strings.ToLower(text)
+	if strings.Contains(lower, "critical write error") {
+		l.broken.Store(true)
+	}
 	hint, key := "", text
 	if level >= zerolog.InfoLevel {
 		for _, h := range hints {
