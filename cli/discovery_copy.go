@@ -172,11 +172,15 @@ func readBackup(path string) (bus.Log, error) {
 	}
 	defer f.Close()
 	dec := json.NewDecoder(bufio.NewReader(f))
+	dec.DisallowUnknownFields()
 	var all []bus.Entry
 	for dec.More() {
 		var e bus.Entry
 		if err := dec.Decode(&e); err != nil {
-			return nil, fmt.Errorf("%s: entry %d is damaged: %w", path, len(all)+1, err)
+			return nil, fmt.Errorf("%s: entry %d is damaged, or the file is no backup: %w", path, len(all)+1, err)
+		}
+		if err := bus.CheckStream(e.Stream); err != nil {
+			return nil, fmt.Errorf("%s: entry %d: %w", path, len(all)+1, err)
 		}
 		all = append(all, e)
 	}

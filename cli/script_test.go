@@ -17,6 +17,7 @@ import (
 	"edgerouter/admin"
 	"edgerouter/app"
 	"edgerouter/auth"
+	"edgerouter/bus"
 	"edgerouter/certs"
 	"edgerouter/discovery"
 	"edgerouter/gateway"
@@ -31,16 +32,20 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the stories in testdata/script. They have two nodes to ask:
-// $NODE, which is on loopback, and $GUARDED, which wants the token "letmein".
+// $NODE, which is on loopback, and $GUARDED, which wants the token "letmein"; and
+// $BUS_NODE and $BUS_NODE_2 have each an event log.
 // "exits CODE COMMAND..." runs a command that has to end with that code.
 func TestScripts(t *testing.T) {
-	open, guarded := startNode(t, admin.AccessLoopback), startNode(t, admin.AccessToken)
+	open, guarded := startNode(t, admin.AccessLoopback, nil), startNode(t, admin.AccessToken, nil)
+	withLog, withLog2 := startNode(t, admin.AccessLoopback, &bus.Memory{}), startNode(t, admin.AccessLoopback, &bus.Memory{})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NODE", "http://"+open)
 			env.Setenv("NODE_ADDR", open)
 			env.Setenv("GUARDED", "http://"+guarded)
+			env.Setenv("BUS_NODE", "http://"+withLog)
+			env.Setenv("BUS_NODE_2", "http://"+withLog2)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
@@ -65,8 +70,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startNode serves the admin API of a node with one application.
-func startNode(t *testing.T, access admin.Access) (addr string) {
+// startNode serves the admin API of a node with one application, and with an event
+// log if there is one.
+func startNode(t *testing.T, access admin.Access, log bus.Log) (addr string) {
 	t.Helper()
 	apps, problems := app.Decode("apps.json", []byte(`{"apps": [{"id": "blog", "frontends": [
 		{"kind": "hostname", "hostname": "blog.example.com"}],
@@ -80,6 +86,7 @@ func startNode(t *testing.T, access admin.Access) (addr string) {
 		t.Fatal(err)
 	}
 	handler := admin.New(admin.Deps{
+		Log:      log,
 		Version:  "1.2.3",
 		Snapshot: func() *gateway.Snapshot { return snapshot },
 		Certs: func() []certs.Status {

@@ -22,13 +22,13 @@ type settings struct {
 	apps               string
 	dev                bool
 	busSettings
-	docker             dockerSettings
-	certDir            string
-	trustedProxies     []string
-	accessLog          string
-	logLevel           string
-	shutdownGrace      time.Duration
-	metricsPath        string // METRICS_ENDPOINT
+	docker         dockerSettings
+	certDir        string
+	trustedProxies []string
+	accessLog      string
+	logLevel       string
+	shutdownGrace  time.Duration
+	metricsPath    string // METRICS_ENDPOINT
 
 	quickstart *demo // set by --dev when no application is configured
 	trusted    []netip.Prefix

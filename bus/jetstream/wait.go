@@ -94,7 +94,7 @@ func (b *Bus) Wait(ctx context.Context, after bus.Cursor) error {
 				return nil
 			}
 			look.Reset(again)
-			again = min(2*again, 100*time.Millisecond)
+			again = min(2*again, 10*time.Millisecond)
 		}
 		select {
 		case <-changed:
