@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// ErrDiverged: two logs of one stream have different events at the same version.
+// ErrDiverged says that two logs of one stream have different events at the same
+// version.
 var ErrDiverged = errors.New("the two logs have different events")
 
 // Copied tells what Copy did.

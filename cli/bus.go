@@ -26,15 +26,15 @@ import (
 // busSettings are the flags of the event bus, which serve and the discovery
 // commands have in common.
 type busSettings struct {
-	bus, tenant, nodeName         string
-	busListen, busClient          string
-	busPeers                      []string
-	busSecretFile, busCluster     string
-	busTLSCert, busTLSKey         string
-	busTLSCA, busCredentials      string
-	busPoll                       time.Duration
-	eventhorizon                  eventhorizon.Config // of EVENTHORIZON
-	eventhorizonGiven, tenantFlag bool
+	bus, tenant, nodeName     string
+	busListen, busClient      string
+	busPeers                  []string
+	busSecretFile, busCluster string
+	busTLSCert, busTLSKey     string
+	busTLSCA, busCredentials  string
+	busPoll                   time.Duration
+	eventhorizon              eventhorizon.Config // of EVENTHORIZON
+	eventhorizonGiven         bool
 }
 
 // The kinds of bus that have no address.

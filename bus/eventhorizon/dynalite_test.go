@@ -25,6 +25,7 @@ import (
 
 	"edgerouter/bus"
 	"edgerouter/bus/bustest"
+	"edgerouter/discovery/stream"
 )
 
 const table = "dev_eh_events"
@@ -198,6 +199,22 @@ func TestSideBySide(t *testing.T) {
 		if i != len(entries) {
 			t.Errorf("%s has %d entries, want %d", stream, len(entries), i)
 		}
+	}
+
+	var state stream.State
+	entries, err := l.Read(ctx, bus.Start("/t-1/loadbalancer"), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		state.Apply(e)
+	}
+	var apps []string
+	for _, a := range state.Apps() {
+		apps = append(apps, a.ID+" "+strings.Join(a.Backend.PeerSet.Addrs, " "))
+	}
+	if want := []string{"example.com http://127.0.0.1:9103", "example.com-api http://127.0.0.1:9102"}; !slices.Equal(apps, want) {
+		t.Errorf("the applications are %v, want %v", apps, want)
 	}
 
 	last, err := l.Last(ctx, "/t-1/loadbalancer")
