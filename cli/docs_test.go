@@ -92,3 +92,19 @@ func read(t *testing.T, path string) string {
 	}
 	return string(data)
 }
+
+// Alert rules ask for metrics that there are.
+func TestAlertsAskForMetrics(t *testing.T) {
+	known := read(t, "../docs/operations.md")
+	rules, err := filepath.Glob("../deploy/prometheus/*.yml")
+	if err != nil || len(rules) == 0 {
+		t.Fatal("there are no rules", err)
+	}
+	for _, path := range rules {
+		for _, m := range regexp.MustCompile(`\ber_[a-z_]+[a-z]`).FindAllString(read(t, path), -1) {
+			if !strings.Contains(known, "`"+strings.TrimSuffix(m, "_bucket")+"`") {
+				t.Errorf("%s asks for %s, which docs/operations.md does not have", path, m)
+			}
+		}
+	}
+}

@@ -112,7 +112,7 @@ func clusterOptions(opts *server.Options, o Options) {
 	host, port, _ := splitAddr(o.Listen)
 	opts.Cluster = server.ClusterOpts{
 		Name: o.Cluster, Host: host, Port: port, Username: secretUser, Password: o.Secret,
-		NoAdvertise: true, PoolSize: -1, ConnectBackoff: true,
+		NoAdvertise: true, PoolSize: -1,
 		PingInterval: routePing, MaxPingsOut: routePingsOut, WriteDeadline: routeDeadline,
 		TLSConfig: o.RouteTLS, TLSTimeout: 5, AuthTimeout: 5,
 	}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// engine is a Docker engine, by its command.
+type engine struct{ t *testing.T }
+
+func (e engine) run(stdin string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, errs.String())
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+func (e engine) must(stdin string, args ...string) string {
+	e.t.Helper()
+	out, err := e.run(stdin, args...)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return out
+}
+
+// Three containers on a network of a real engine (DOCKER_HOST, or the usual
+// socket): one is removed, and an empty one takes its place.
+func TestClusterInContainers(t *testing.T) {
+	e := engine{t}
+	if _, err := e.run("", "version"); err != nil {
+		if slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "docker") {
+			t.Fatal(err)
+		}
+		t.Skip("no Docker engine answers; start dockerd, or name one with DOCKER_HOST")
+	}
+	prefix := fmt.Sprintf("er-bus-%d-", os.Getpid())
+	folder := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(folder, "edgerouter"), "..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	for name, text := range map[string]string{
+		"secret": "the cluster's secret in a test", "Dockerfile": "FROM scratch\nCOPY edgerouter secret /\nENTRYPOINT [\"/edgerouter\"]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image, network := prefix+"image", prefix+"net"
+	e.must("", "build", "-q", "-t", image, folder)
+	t.Cleanup(func() { e.run("", "rmi", "-f", image) })
+	e.must("", "network", "create", network)
+	t.Cleanup(func() { e.run("", "network", "rm", network) })
+	names := []string{"a", "b", "c"}
+	start := func(name string) {
+		var peers []string
+		for _, n := range names {
+			if n != name {
+				peers = append(peers, prefix+n+":6222")
+			}
+		}
+		e.must("", "run", "-d", "--name", prefix+name, "--network", network, image,
+			"serve", "--http", ":80", "--https", "", "--data", "/data", "--node", name,
+			"--bus-listen", ":6222", "--bus-peers", strings.Join(peers, ","), "--bus-secret-file", "/secret")
+	}
+	for _, n := range names {
+		start(n)
+		t.Cleanup(func() {
+			if t.Failed() {
+				out, _ := exec.Command("docker", "logs", prefix+n).CombinedOutput()
+				t.Logf("%s:\n%s", n, out)
+			}
+			e.run("", "rm", "-f", prefix+n)
+		})
+	}
+	put := func(on, id string) string {
+		t.Helper()
+		generation := ""
+		eventually(t, id+" is put", time.Minute, func() bool {
+			var err error
+			generation, err = e.run(fmt.Sprintf(`{"id": %q, "frontends": [{"kind": "hostname", "hostname": %q}], "backend": {"kind": "redirect", "redirect_opts": {"to": "/x"}}}`,
+				id, id+".example.com"), "exec", "-i", prefix+on, "/edgerouter", "discovery", "put", "-", "--data", "/data", "--bus-peers", "x:1,y:1")
+			return err == nil
+		})
+		return generation
+	}
+	wait := func(on, generation string) {
+		t.Helper()
+		e.must("", "exec", prefix+on, "/edgerouter", "discovery", "wait", "--generation", generation, "--timeout", "60s")
+	}
+	wait("a", put("a", "one"))
+	wait("c", put("b", "two"))
+
+	e.must("", "rm", "-f", prefix+"b")
+	three := put("c", "three") // two of three are a majority
+	start("b")
+	wait("a", three)
+	if list := e.must("", "exec", prefix+"b", "/edgerouter", "discovery", "ls", "--data", "/data", "--bus-peers", "x:1,y:1"); strings.Count(list, "redirect 302 /x") != 3 {
+		t.Errorf("the new node has\n%s", list)
+	}
+}
