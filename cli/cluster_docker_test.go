@@ -13,23 +13,29 @@ import (
 	"time"
 )
 
-// engine is a Docker engine, by its command.
-type engine struct{ t *testing.T }
+// dockerCLI is a Docker engine, by its command.
+type dockerCLI struct{ t *testing.T }
 
-func (e engine) run(stdin string, args ...string) (string, error) {
+func (e dockerCLI) run(stdin string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
+	if host := os.Getenv("EDGEROUTER_TEST_DOCKER"); host != "" {
+		args = append([]string{"-H", host}, args...)
+	}
 	cmd := exec.CommandContext(ctx, "docker", args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	if slices.Contains(args, "logs") {
+		cmd.Stderr = &out
+	}
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, errs.String())
 	}
 	return strings.TrimSpace(out.String()), nil
 }
 
-func (e engine) must(stdin string, args ...string) string {
+func (e dockerCLI) must(stdin string, args ...string) string {
 	e.t.Helper()
 	out, err := e.run(stdin, args...)
 	if err != nil {
@@ -38,10 +44,10 @@ func (e engine) must(stdin string, args ...string) string {
 	return out
 }
 
-// Three containers on a network of a real engine (DOCKER_HOST, or the usual
-// socket): one is removed, and an empty one takes its place.
+// Three containers on a network of a real engine (EDGEROUTER_TEST_DOCKER,
+// DOCKER_HOST, or the usual socket): one is removed, and an empty one takes its place.
 func TestClusterInContainers(t *testing.T) {
-	e := engine{t}
+	e := dockerCLI{t}
 	if _, err := e.run("", "version"); err != nil {
 		if slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "docker") {
 			t.Fatal(err)
@@ -76,15 +82,15 @@ func TestClusterInContainers(t *testing.T) {
 			}
 		}
 		e.must("", "run", "-d", "--name", prefix+name, "--network", network, image,
-			"serve", "--http", ":80", "--https", "", "--data", "/data", "--node", name,
+			"serve", "--http", ":80", "--https", "", "--data", "/data", "--node", name, "--docker", "off",
 			"--bus-listen", ":6222", "--bus-peers", strings.Join(peers, ","), "--bus-secret-file", "/secret")
 	}
 	for _, n := range names {
 		start(n)
 		t.Cleanup(func() {
 			if t.Failed() {
-				out, _ := exec.Command("docker", "logs", prefix+n).CombinedOutput()
-				t.Logf("%s:\n%s", n, out)
+				out, err := e.run("", "logs", prefix+n)
+				t.Logf("%s: %v\n%s", n, err, out)
 			}
 			e.run("", "rm", "-f", prefix+n)
 		})

@@ -96,7 +96,7 @@ func newCluster(t *testing.T, names ...string) *cluster {
 				peers = append(peers, c.relays[i][j].addr())
 			}
 		}
-		m.args = []string{"serve", "--http", m.http, "--https", "", "--admin", m.admin, "--data", m.data, "--node", m.name,
+		m.args = []string{"serve", "--docker", "off", "--http", m.http, "--https", "", "--admin", m.admin, "--data", m.data, "--node", m.name,
 			"--bus-listen", routes[i], "--bus-peers", strings.Join(peers, ","), "--bus-secret-file", secret, "--apps", filepath.Join(m.data, "none.json")}
 		if err := os.WriteFile(filepath.Join(m.data, "none.json"), []byte(`{"apps": []}`), 0o600); err != nil {
 			t.Fatal(err)
