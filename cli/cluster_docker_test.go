@@ -49,7 +49,7 @@ func (e dockerCLI) must(stdin string, args ...string) string {
 func TestClusterInContainers(t *testing.T) {
 	e := dockerCLI{t}
 	if _, err := e.run("", "version"); err != nil {
-		if slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "docker") {
+		if os.Getenv("EDGEROUTER_TEST_DOCKER") != "" { // the gate's own engine
 			t.Fatal(err)
 		}
 		t.Skip("no Docker engine answers; start dockerd, or name one with DOCKER_HOST")
