@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 	"edgerouter/wire"
@@ -240,7 +241,7 @@ func TestGraceEnds(t *testing.T) {
 // for more.
 func TestIdleConnectionsOfAllKinds(t *testing.T) {
 	t.Parallel()
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	plain := start(t, nil)
 	secure := start(t, func(c *server.Config, _ *router.Entry) { c.TLS = srv })
 	silent := secure.dial() // never begins its handshake

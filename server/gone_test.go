@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 	"edgerouter/wire"
@@ -16,7 +17,7 @@ import (
 // TestGoneClients: whoever closes or resets the connection while the request is
 // in service has it cancelled soon, whatever else is in the socket.
 func TestGoneClients(t *testing.T) {
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	for name, c := range map[string]struct {
 		tls   bool
 		first string // before the request in question

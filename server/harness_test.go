@@ -4,14 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 )
@@ -38,7 +33,7 @@ type rig struct {
 	t      *testing.T
 	server *server.Server
 	addr   string
-	log    *lockedBuffer
+	log    *testkit.Buffer
 
 	mu   sync.Mutex
 	seen []string // "METHOD target body" of each request that reached the handler
@@ -69,7 +64,7 @@ type tcpListener interface {
 
 func startOn(t *testing.T, ln net.Listener, change func(*server.Config, *router.Entry)) *rig {
 	t.Helper()
-	r := &rig{t: t, addr: ln.Addr().String(), log: &lockedBuffer{}}
+	r := &rig{t: t, addr: ln.Addr().String(), log: &testkit.Buffer{}}
 	entry := &router.Entry{App: "app", AllowPlain: true, Observer: unobserved{}, Handler: func(ctx *fasthttp.RequestCtx) {
 		body := ctx.Request.Body()
 		r.record(string(ctx.Method()) + " " + string(ctx.RequestURI()) + " " + string(body))
@@ -114,24 +109,6 @@ func (r *rig) requests() []string {
 type unobserved struct{}
 
 func (unobserved) Observe([]byte, int, time.Duration) {}
-
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // client is a raw connection.
 type client struct {
@@ -228,31 +205,6 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 func handler(h fasthttp.RequestHandler) func(*server.Config, *router.Entry) {
 	return func(_ *server.Config, e *router.Entry) { e.Handler = h }
-}
-
-// testTLS makes a server's configuration and one for clients that trust it.
-func testTLS(t *testing.T) (srv, cli *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"a.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
-		&tls.Config{RootCAs: roots, ServerName: "a.test"}
 }
 
 // TestMain checks that no goroutine of the server outlives the tests.

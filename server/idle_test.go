@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 )
@@ -14,7 +15,7 @@ import (
 // a drain ends them cleanly.
 func TestParkedConnections(t *testing.T) {
 	t.Parallel()
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	plain := start(t, nil)
 	secure := start(t, func(c *server.Config, _ *router.Entry) { c.TLS = srv })
 	draining := start(t, nil)

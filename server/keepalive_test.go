@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 )
@@ -138,7 +139,7 @@ func TestTargets(t *testing.T) {
 
 func TestTLSKeepsAlive(t *testing.T) {
 	t.Parallel()
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	r := start(t, func(c *server.Config, e *router.Entry) {
 		c.TLS = srv
 		e.AllowPlain = false

@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 )
@@ -92,7 +93,7 @@ func TestNobodyTakesIt(t *testing.T) {
 }
 
 func TestMetricsPath(t *testing.T) {
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	change := func(c *server.Config, _ *router.Entry) {
 		c.MetricsPath = "/secret/metrics"
 		c.Metrics = func() []byte { return []byte("er_up 1\n") }

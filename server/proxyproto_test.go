@@ -13,6 +13,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 	"edgerouter/wire"
@@ -116,7 +117,7 @@ func TestSilentTrustedProxy(t *testing.T) {
 
 func TestProxyProtocolBeforeTLS(t *testing.T) {
 	t.Parallel()
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	r := start(t, func(c *server.Config, e *router.Entry) {
 		trusting("127.0.0.0/8")(c, e)
 		c.Limits.HeaderTimeout = patience

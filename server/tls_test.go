@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 )
@@ -23,7 +24,7 @@ func tlsDial(t *testing.T, r *rig, cli *tls.Config) *client {
 
 func TestHandshakeThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	r := start(t, func(c *server.Config, _ *router.Entry) {
 		c.TLS = srv
 		c.Limits.HeaderTimeout = 200 * time.Millisecond
@@ -41,7 +42,7 @@ func TestHandshakeThatDoesNotEnd(t *testing.T) {
 // TestBrokenStreamOverTLS: neither a close_notify nor a clean end of the
 // connection may stand behind a body that was cut.
 func TestBrokenStreamOverTLS(t *testing.T) {
-	srv, cli := testTLS(t)
+	srv, cli := testkit.TLS(t, "a.test")
 	r := start(t, func(c *server.Config, e *router.Entry) {
 		c.TLS = srv
 		handler(func(ctx *fasthttp.RequestCtx) {

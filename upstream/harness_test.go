@@ -2,7 +2,6 @@ package upstream_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 	"edgerouter/upstream"
@@ -34,7 +34,7 @@ type proxy struct {
 	srv      *server.Server
 	stats    *upstream.Stats
 	addr     string
-	log      *safeBuffer
+	log      *testkit.Buffer
 	observed chan int // status of each request, as observed after its end
 }
 
@@ -51,7 +51,7 @@ func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {
 	if len(with) > 0 {
 		how = with[0]
 	}
-	p := &proxy{stats: &upstream.Stats{}, log: &safeBuffer{}, observed: make(chan int, 1024)}
+	p := &proxy{stats: &upstream.Stats{}, log: &testkit.Buffer{}, observed: make(chan int, 1024)}
 	set, err := upstream.New("test", opts, upstream.Deps{Log: zerolog.New(p.log), Stats: p.stats, DrainGrace: how.grace})
 	if err != nil {
 		t.Fatalf("New: %v", err)
@@ -420,24 +420,6 @@ func openFiles(t testing.TB) int {
 		t.Skipf("counting open files: %v", err)
 	}
 	return len(list)
-}
-
-// safeBuffer is a bytes.Buffer for several goroutines.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // unchanged makes the set a structured backend and changes nothing.

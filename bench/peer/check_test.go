@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"edgerouter/internal/testkit"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -32,7 +33,7 @@ func TestPlansAreTaken(t *testing.T) {
 		t.Run(c.program, func(t *testing.T) {
 			path, err := lookup(c.program, "/usr/sbin/"+c.program)
 			if err != nil {
-				t.Skipf("install %s to have its configuration checked", c.program)
+				testkit.Missing(t, c.program, "install "+c.program+" to have its configuration checked")
 			}
 			plain := job()
 			plain.Root = os.Geteuid() == 0

@@ -4,13 +4,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"edgerouter/internal/testkit"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,11 +40,7 @@ func liveHost(t *testing.T) string {
 	if host != "" {
 		return host
 	}
-	text := "no Docker engine: install docker.io, start dockerd, and name its socket in EDGEROUTER_TEST_DOCKER (unix://...)"
-	if slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "docker") {
-		t.Fatal(text)
-	}
-	t.Skip(text)
+	testkit.Missing(t, "docker", "no Docker engine: install docker.io, start dockerd, and name its socket in EDGEROUTER_TEST_DOCKER (unix://...)")
 	return ""
 }
 

@@ -3,13 +3,8 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"edgerouter/app"
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 	"edgerouter/upstream"
@@ -79,7 +75,7 @@ func newEdge(t testing.TB, m mode, peer string, o options) *edge {
 	}
 	cfg := server.Config{Lookup: table.Match, Unmatched: unobserved{}, Log: zerolog.Nop()}
 	if o.tls {
-		cfg.TLS, e.client = testTLS(t)
+		cfg.TLS, e.client = testkit.TLS(t, "a.test")
 	}
 	if o.server != nil {
 		o.server(&cfg)
@@ -236,29 +232,4 @@ func eventually(t testing.TB, what string, cond func() bool) {
 			t.Fatalf("%s: still not so after %v", what, patience)
 		}
 	}
-}
-
-// testTLS makes a server's configuration and one for clients that trust it.
-func testTLS(t testing.TB) (srv, cli *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"a.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
-		&tls.Config{RootCAs: roots, ServerName: "a.test"}
 }

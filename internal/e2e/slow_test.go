@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/server"
 )
 
@@ -23,10 +23,7 @@ func TestSlowClients(t *testing.T) {
 	}
 	tool, err := exec.LookPath("slowhttptest")
 	if err != nil {
-		if slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "slowhttptest") {
-			t.Fatal("slowhttptest is required by EDGEROUTER_TEST_REQUIRE: ", err)
-		}
-		t.Skip("slowhttptest is not installed: apt-get install slowhttptest")
+		testkit.Missing(t, "slowhttptest", "slowhttptest is not installed: apt-get install slowhttptest")
 	}
 	large := []byte(strings.Repeat("x", 1<<20))
 	origin := httpOrigin(t, func(w http.ResponseWriter, r *http.Request) {

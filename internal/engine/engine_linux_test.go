@@ -2,11 +2,11 @@ package engine
 
 import (
 	"context"
+	"edgerouter/internal/testkit"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -31,16 +31,6 @@ type engine struct {
 	id   string // tells what this test makes from all else
 }
 
-// need skips the test, or fails it when EDGEROUTER_TEST_REQUIRE names what is
-// missing.
-func need(t *testing.T, what, text string) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), what) {
-		t.Fatal(text)
-	}
-	t.Skip(text)
-}
-
 // newEngine finds the engine of the environment, or the one of this machine.
 func newEngine(t *testing.T) *engine {
 	t.Helper()
@@ -48,7 +38,7 @@ func newEngine(t *testing.T) *engine {
 	if host == "" {
 		host = defaultHost
 		if _, err := os.Stat(strings.TrimPrefix(host, "unix://")); err != nil {
-			need(t, "docker", "no Docker engine: install docker.io, start dockerd, and name its socket in EDGEROUTER_TEST_DOCKER (unix://...)")
+			testkit.Missing(t, "docker", "no Docker engine: install docker.io, start dockerd, and name its socket in EDGEROUTER_TEST_DOCKER (unix://...)")
 		}
 	}
 	return connect(t, host)

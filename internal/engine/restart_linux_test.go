@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"edgerouter/internal/testkit"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,7 @@ type daemon struct {
 func newDaemon(t *testing.T) *daemon {
 	t.Helper()
 	if _, err := exec.LookPath("dockerd"); err != nil || os.Getuid() != 0 {
-		need(t, "docker", "starting and stopping an engine needs dockerd (docker.io) and root")
+		testkit.Missing(t, "docker", "starting and stopping an engine needs dockerd (docker.io) and root")
 	}
 	// A socket's path has to be short.
 	dir, err := os.MkdirTemp("", "er-engine")
