@@ -3,8 +3,6 @@ package upstream
 import (
 	"bytes"
 
-	"github.com/valyala/fasthttp"
-
 	"edgerouter/wire"
 )
 
@@ -153,7 +151,7 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 	h := &c.ctx.Request.Header
 	fields := c.x.Head.Fields
 	drop := c.s.fixed.dropRequest
-	cookies := keptCookies(h, fields)
+	cookies := wire.KeptCookies(h, fields)
 	for i := range fields {
 		f := &fields[i]
 		if named(drop, f.Name) {
@@ -165,7 +163,7 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 				dst = appendField(dst, f)
 			}
 		case wire.Ordinary, wire.ContentType, wire.Date, wire.Server:
-			if hasValue(h.PeekAll(string(f.Name)), f.Value) {
+			if wire.HasValue(h.PeekAll(string(f.Name)), f.Value) {
 				dst = appendField(dst, f)
 			}
 		case wire.Trailer:
@@ -182,7 +180,7 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 			}
 		case wire.Forwarding:
 		case wire.Ordinary, wire.ContentType, wire.Date, wire.Server:
-			if fromClient(fields, k, v) {
+			if wire.FromClient(fields, k, v) {
 				continue
 			}
 		default:
@@ -193,43 +191,6 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 		}
 	}
 	return dst
-}
-
-// keptCookies tells whether the request still has the cookies that the client
-// sent. fasthttp takes Cookie fields apart, so they are compared as it would
-// write them; what is passed on is what came.
-func keptCookies(h *fasthttp.RequestHeader, fields []wire.Field) bool {
-	came := fasthttp.AcquireRequest()
-	defer fasthttp.ReleaseRequest(came)
-	for i := range fields {
-		if fields[i].Kind == wire.Cookie {
-			came.Header.AddBytesKV(fields[i].Name, fields[i].Value)
-		}
-	}
-	return bytes.Equal(came.Header.Peek("Cookie"), h.Peek("Cookie"))
-}
-
-// fromClient tells whether the client sent this line itself.
-func fromClient(fields []wire.Field, name, value []byte) bool {
-	for i := range fields {
-		f := &fields[i]
-		switch f.Kind {
-		case wire.Ordinary, wire.ContentType, wire.Date, wire.Server:
-			if wire.EqualNames(f.Name, name) && bytes.Equal(f.Value, value) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func hasValue(values [][]byte, v []byte) bool {
-	for _, o := range values {
-		if bytes.Equal(o, v) {
-			return true
-		}
-	}
-	return false
 }
 
 func appendField(dst []byte, f *wire.Field) []byte {
