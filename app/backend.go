@@ -57,7 +57,7 @@ type AWSLambdaOpts struct {
 	// InvokeMode waits for the whole answer, or passes it on as it comes.
 	InvokeMode string `json:"invoke_mode,omitempty" enum:"buffered,response_stream" default:"buffered"`
 	// Timeout bounds one call; beyond it the client gets 504.
-	Timeout Duration `json:"timeout,omitempty" max:"15m"`
+	Timeout Duration `json:"timeout,omitempty" max:"15m" default:"30s"`
 	// MaxConcurrency bounds the calls at one time; 0 is no limit.
 	MaxConcurrency int `json:"max_concurrency,omitempty" min:"0" default:"0"`
 	// ALBMultiValue sends multi-value headers and query with format "alb".

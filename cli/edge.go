@@ -90,6 +90,7 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
 			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)
 		},
+		Lambda:  newLambda(s, e.metrics, log),
 		Auth:    auth.V0Deps{Resolve: resolveSecret, Failures: failures},
 		Admin:   e.admin.Handler(admin.Exposure{Access: admin.AccessToken}),
 		Metrics: e.admin.Metrics,

@@ -11,6 +11,7 @@ import (
 	"edgerouter/discovery"
 	"edgerouter/discovery/file"
 	"edgerouter/gateway"
+	"edgerouter/lambda"
 	"edgerouter/metrics"
 	"edgerouter/middleware"
 )
@@ -45,6 +46,7 @@ func offlineSnapshot(apps []app.Application) *gateway.Snapshot {
 	g := gateway.New(gateway.Options{
 		Builders: map[app.BackendKind]gateway.Builder{
 			app.BackendPeerSet:     offlineBackend,
+			app.BackendAWSLambda:   offlineBackend,
 			app.BackendRedirect:    offlineBackend,
 			app.BackendAuthV0:      offlineBackend,
 			app.BackendAdmin:       offlineBackend,
@@ -71,6 +73,10 @@ func offlineBackend(id string, b app.Backend) (gateway.Backend, error) {
 	switch {
 	case b.Redirect != nil:
 		if _, err := middleware.NewRedirect(*b.Redirect); err != nil {
+			return nil, err
+		}
+	case b.AWSLambda != nil:
+		if _, err := lambda.PlaceOf(id, *b.AWSLambda); err != nil {
 			return nil, err
 		}
 	case b.AuthV0 != nil && b.AuthV0.AuthorizedBackend != nil:

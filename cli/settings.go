@@ -28,6 +28,7 @@ type settings struct {
 	accessLog      string
 	logLevel       string
 	shutdownGrace  time.Duration
+	lambdaMemory   string
 	metricsPath    string // METRICS_ENDPOINT
 
 	quickstart *demo // set by --dev when no application is configured
@@ -55,6 +56,7 @@ var serveSettings = []setting{
 	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
 	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
 	{flag: "log-level", env: []string{"EDGEROUTER_LOG_LEVEL"}},
+	{flag: "lambda-memory", env: []string{"EDGEROUTER_LAMBDA_MEMORY"}},
 	{flag: "shutdown-grace", env: []string{"EDGEROUTER_SHUTDOWN_GRACE"}},
 }
 
@@ -71,6 +73,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
+	f.StringVar(&s.lambdaMemory, "lambda-memory", "", "`size` of the memory for events and payloads of Lambda functions (default 256MiB, or a quarter of the process's limit)")
 	f.StringVar(&s.logLevel, "log-level", "info", "`level`: trace, debug, info, warn or error")
 	f.DurationVar(&s.shutdownGrace, "shutdown-grace", 30*time.Second, "how `long` requests in flight may take to end after SIGTERM")
 }
@@ -159,6 +162,9 @@ func (s *settings) check() error {
 			return usagef("--trusted-proxies %q: want addresses or CIDRs such as 10.0.0.0/8: %w", c, err)
 		}
 		s.trusted = append(s.trusted, p)
+	}
+	if _, err := lambdaMemory(s.lambdaMemory); err != nil {
+		return err
 	}
 	return nil
 }

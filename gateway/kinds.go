@@ -7,6 +7,7 @@ import (
 
 	"edgerouter/app"
 	"edgerouter/auth"
+	"edgerouter/lambda"
 	"edgerouter/middleware"
 	"edgerouter/upstream"
 )
@@ -19,6 +20,8 @@ type Standard struct {
 	Resolve func(app.Application) (app.Application, []app.Problem)
 	// Auth is shared by all applications; its Realm is replaced by their ids.
 	Auth auth.V0Deps
+	// Lambda calls functions. Without it aws_lambda is not available.
+	Lambda *lambda.Service
 	// Admin and Metrics answer for edgerouter_admin and prom_metrics. Without
 	// them the kinds are not available.
 	Admin, Metrics fasthttp.RequestHandler
@@ -35,6 +38,9 @@ func (d Standard) Builders() map[app.BackendKind]Builder {
 			return nil, missing("auth_v0_opts.authorized_backend")
 		}
 		return d.authV0(kinds, id, *b.AuthV0)
+	}
+	if d.Lambda != nil {
+		kinds[app.BackendAWSLambda] = d.lambda
 	}
 	if d.Admin != nil {
 		kinds[app.BackendAdmin] = fixed(d.Admin)
