@@ -79,7 +79,11 @@ func serveHTTPUtil(ctx context.Context, p *builtinProxy, plain, secure net.Liste
 		BufferPool: &buffers{},
 		ErrorLog:   log.New(io.Discard, "", 0),
 	}
-	srv := &http.Server{Handler: proxy, ErrorLog: log.New(io.Discard, "", 0)}
+	return serveBoth(ctx, &http.Server{Handler: proxy, ErrorLog: log.New(io.Discard, "", 0)}, plain, secure)
+}
+
+// serveBoth serves until ctx ends.
+func serveBoth(ctx context.Context, srv *http.Server, plain, secure net.Listener) error {
 	failed := make(chan error, 2)
 	go func() { failed <- srv.Serve(plain) }()
 	go func() { failed <- srv.Serve(secure) }()

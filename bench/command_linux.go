@@ -19,10 +19,11 @@ func Command() *cobra.Command {
 		Long:  "Load on the loopback interface only, bounded in count and time. See bench/README.md.",
 		Args:  cobra.NoArgs,
 	}
-	var httputil, fast builtinProxy
+	var httputil, fast, sdk builtinProxy
 	cmd.AddCommand(compareCommand(), loadCommand(), originCommand(), reportCommand(),
 		httputil.command("proxy-httputil", "A minimal net/http/httputil proxy", serveHTTPUtil),
-		fast.command("proxy-fasthttp", "A bare fasthttp proxy loop", serveFasthttp))
+		fast.command("proxy-fasthttp", "A bare fasthttp proxy loop", serveFasthttp),
+		sdk.command("proxy-lambda-sdk", "A minimal net/http and aws-sdk-go-v2 proxy to a Lambda function", serveLambdaSDK))
 	return cmd
 }
 

@@ -46,7 +46,8 @@ type Options struct {
 	Progress      io.Writer // a line for each measurement
 	Command       string    // as it was typed, for the report
 
-	temp string
+	temp   string
+	lambda string // URL of the Lambda service
 }
 
 // ErrFailed is returned by Compare when requests failed in a scenario that
@@ -88,6 +89,13 @@ func Compare(ctx context.Context, o Options) (*report.Run, error) {
 	for _, s := range chosen {
 		run.Scenarios = append(run.Scenarios, report.Scenario{Name: s.name, Title: s.title, About: s.about, Open: s.open, Columns: s.columns, Ratios: s.ratios})
 		subjects := s.subjects(proxies)
+		if s.prepare != nil {
+			stop, err := s.prepare(&o)
+			if err != nil {
+				return run, fmt.Errorf("scenario %s: %w", s.name, err)
+			}
+			defer stop()
+		}
 		for round := range o.Rounds {
 			// The order is turned by one place each round.
 			turn := round % max(1, len(subjects))

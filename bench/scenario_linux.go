@@ -29,6 +29,9 @@ type scenario struct {
 	variants func(p peer.Proxy) []peer.Proxy
 	// takes tells whether a proxy takes part; nil: all do.
 	takes func(proxy string) bool
+	// prepare starts what the scenario needs beside origin and proxies; stop ends
+	// it. nil: nothing.
+	prepare func(o *Options) (stop func(), err error)
 	// job changes the job of one proxy; nil: the plain job.
 	job func(o *Options, proxy string, j *peer.Job)
 	// load is the load of an ordinary scenario, which is measured in slices that
@@ -49,7 +52,7 @@ var (
 func scenarios() []*scenario {
 	return []*scenario{
 		small(), constantRate(), medium(), large(), churn(), tlsKeepAlive(), handshakeFull(), handshakeResumed(),
-		manyApps(), idle(), reload(), reloadMany(), stream(),
+		manyApps(), idle(), reload(), reloadMany(), stream(), lambdaInvoke(),
 	}
 }
 

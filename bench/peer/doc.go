@@ -41,6 +41,10 @@ type Job struct {
 	// SplitApps writes edgerouter's applications as a folder, with the probe's in a
 	// file of its own.
 	SplitApps bool
+	// LambdaRegion makes the only application a Lambda function in that region;
+	// Env are words that go before the command, see LambdaEnv.
+	LambdaRegion string
+	Env          []string
 }
 
 // Host is the only host of a Job without Apps.

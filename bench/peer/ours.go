@@ -64,7 +64,10 @@ func Applications(j Job) (map[string][]byte, error) {
 		peers = append(peers, "http://"+o.String())
 	}
 	apps := []object{}
-	if j.Apps == 0 {
+	switch {
+	case j.LambdaRegion != "":
+		apps = append(apps, lambdaApplication(j.LambdaRegion))
+	case j.Apps == 0:
 		apps = append(apps, application("bench", Host, []string{"/"}, peers))
 	}
 	for i := range j.Apps {
@@ -111,7 +114,7 @@ func (e Edgerouter) Plan(j Job) (Plan, error) {
 		"--http", j.HTTP.String(), "--https", j.HTTPS.String(), "--admin", j.Admin.String(),
 		"--data", j.path("data"), "--apps", AppsPath(j), "--bus", "off", "--docker", "off",
 		"--cert-dir", j.CertDir, "--access-log", "off"}
-	return Plan{Argv: append(argv, e.Args...), Files: out}, nil
+	return Plan{Argv: j.within(append(argv, e.Args...)), Files: out}, nil
 }
 
 // Built is a proxy that is built into this program: a subcommand of bench.
@@ -139,7 +142,7 @@ func (b Built) Plan(j Job) (Plan, error) {
 	if j.Bare {
 		argv = append(argv, "--bare")
 	}
-	return Plan{Argv: argv}, nil
+	return Plan{Argv: j.within(argv)}, nil
 }
 
 // Extra is any command that is a proxy, given with placeholders: {http}, {https},
