@@ -1,6 +1,9 @@
 package content
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Kind is what the path of a file tells of it, in the bytes that a manifest can
 // spare for each file.
@@ -71,13 +74,13 @@ func hashedName(name string) bool {
 	return false
 }
 
-// HashPattern is a path with its hash replaced by "*": what the next version of
-// the same file will match. Without a hash it is the path.
-func HashPattern(path string) string {
-	slash := strings.LastIndexByte(path, '/') + 1
+// AppendHashPattern appends a path with its hash replaced by "*": what the next
+// version of the same file will match. Without a hash it is the path.
+func AppendHashPattern(dst, path []byte) []byte {
+	slash := bytes.LastIndexByte(path, '/') + 1
 	name := path[slash:]
 	stem := len(name)
-	if i := strings.LastIndexByte(name, '.'); i > 0 {
+	if i := bytes.LastIndexByte(name, '.'); i > 0 {
 		stem = i
 	}
 	from := 0
@@ -86,14 +89,16 @@ func HashPattern(path string) string {
 			continue
 		}
 		if hashLike(name[from:i]) {
-			return path[:slash] + name[:from] + "*" + name[i:]
+			dst = append(dst, path[:slash+from]...)
+			dst = append(dst, '*')
+			return append(dst, name[i:]...)
 		}
 		from = i + 1
 	}
-	return path
+	return append(dst, path...)
 }
 
-func hashLike(s string) bool {
+func hashLike[S []byte | string](s S) bool {
 	if len(s) < 8 || len(s) > 64 {
 		return false
 	}
@@ -127,7 +132,7 @@ func hashLike(s string) bool {
 }
 
 // scattered says whether digits and letters alternate more than once.
-func scattered(s string) bool {
+func scattered[S []byte | string](s S) bool {
 	turns := 0
 	for i := 1; i < len(s); i++ {
 		if isDigit(s[i]) != isDigit(s[i-1]) {
