@@ -42,6 +42,7 @@ type edge struct {
 	back     *server.Server // of the admin listener
 	access   *accessLog
 	upstream *upstream.Stats
+	sites    *edgeSites
 
 	draining atomic.Bool
 	stopping chan struct{}
@@ -71,7 +72,11 @@ func newEdge(s settings, log zerolog.Logger) (*edge, error) {
 		Stopping:     e.stopping,
 		Gate:         auth.NewGate(adminToken, "edgerouter admin", failures),
 	})
+	if e.sites, err = newEdgeSites(s, log); err != nil {
+		return nil, err
+	}
 	kinds := gateway.Standard{
+		Turbo:    e.sites.engine,
 		Upstream: upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
 			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)
@@ -243,6 +248,7 @@ func (e *edge) close() {
 	e.stop()
 	e.running.Wait()
 	e.gateway.Close()
+	e.sites.close()
 	e.access.close()
 }
 
@@ -264,6 +270,7 @@ func (e *edge) writeMetrics(w io.Writer) {
 	e.metrics.WritePrometheus(w)
 	e.writeCounters(w)
 	writePeers(w, e.gateway.Snapshot())
+	e.sites.writeMetrics(w)
 	metrics.WriteProcess(w)
 }
 

@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
-		serveCommand(), validateCommand(), explainCommand(), certCommand(),
+		serveCommand(), validateCommand(), explainCommand(), certCommand(), turbochargerCommand(),
 		bench.Command(), healthcheckCommand(), versionCommand(),
 	)
 	return root

@@ -28,6 +28,7 @@ type settings struct {
 	logLevel           string
 	shutdownGrace      time.Duration
 	metricsPath        string // METRICS_ENDPOINT
+	store              string // of static sites
 
 	quickstart *demo // set by --dev when no application is configured
 	trusted    []netip.Prefix
@@ -52,6 +53,7 @@ var serveSettings = []setting{
 	{flag: "dev", env: []string{"EDGEROUTER_DEV"}},
 	{flag: "bus", env: []string{"EDGEROUTER_BUS"}},
 	{flag: "docker"},
+	{flag: "turbocharger-store", env: []string{"TURBOCHARGER_STORE"}},
 	{flag: "cert-dir", env: []string{"EDGEROUTER_CERT_DIR"}},
 	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
 	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
@@ -69,6 +71,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&s.dev, "dev", false, "development: ports 8080 and 8443, data in ./.edgerouter, certificates of a local CA, and examples/quickstart when no application is configured")
 	f.StringVar(&s.bus, "bus", "off", "event bus; only `off` is available in this version")
 	f.StringVar(&s.docker, "docker", "off", "Docker engine to watch; only `off` is available in this version")
+	addStoreFlag(f, &s.store)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
@@ -159,7 +162,7 @@ func (s *settings) check() error {
 // know what to do with; they are told and passed over.
 func unavailable(env func(string) (string, bool)) (names []string) {
 	for _, name := range []string{
-		"DOCKER_URL", "DOCKER_HOST", "EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS", "S3_DISCOVERY_BUCKET", "TURBOCHARGER_STORE",
+		"DOCKER_URL", "DOCKER_HOST", "EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS", "S3_DISCOVERY_BUCKET",
 		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES", "EVENTHORIZON",
 	} {
 		if v, _ := env(name); v != "" {

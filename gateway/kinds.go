@@ -8,6 +8,7 @@ import (
 	"edgerouter/app"
 	"edgerouter/auth"
 	"edgerouter/middleware"
+	"edgerouter/turbo"
 	"edgerouter/upstream"
 )
 
@@ -22,6 +23,9 @@ type Standard struct {
 	// Admin and Metrics answer for edgerouter_admin and prom_metrics. Without
 	// them the kinds are not available.
 	Admin, Metrics fasthttp.RequestHandler
+	// Turbo serves content of the edge's own. Without it the kinds that need it
+	// are not available.
+	Turbo *turbo.Engine
 }
 
 // Builders are the backend kinds of this version.
@@ -36,6 +40,7 @@ func (d Standard) Builders() map[app.BackendKind]Builder {
 		}
 		return d.authV0(kinds, id, *b.AuthV0)
 	}
+	d.addTurbo(kinds)
 	if d.Admin != nil {
 		kinds[app.BackendAdmin] = fixed(d.Admin)
 	}
