@@ -82,11 +82,15 @@ func (d Standard) peerSet(id string, b app.Backend) (Backend, error) {
 		}
 		b = resolved.Backend
 	}
-	set, err := upstream.New(id, *b.PeerSet, d.Upstream)
-	if err != nil {
-		return nil, inField("backend.peer_set_opts", err)
-	}
-	return peerSet{set}, nil
+	return d.turbocharge(id, b.PeerSet.Turbocharger, func(advertised upstream.Advertised) (Backend, error) {
+		deps := d.Upstream
+		deps.Advertised = advertised
+		set, err := upstream.New(id, *b.PeerSet, deps)
+		if err != nil {
+			return nil, inField("backend.peer_set_opts", err)
+		}
+		return peerSet{set}, nil
+	})
 }
 
 // guarded is a backend behind a wrapper.

@@ -1,6 +1,12 @@
 package gateway
 
-import "edgerouter/app"
+import (
+	"github.com/valyala/fasthttp"
+
+	"edgerouter/app"
+	"edgerouter/turbo"
+	"edgerouter/upstream"
+)
 
 // addTurbo adds the kinds that serve content of the edge's own.
 func (d Standard) addTurbo(kinds map[app.BackendKind]Builder) {
@@ -17,4 +23,57 @@ func (d Standard) addTurbo(kinds map[app.BackendKind]Builder) {
 		}
 		return backend, nil
 	}
+}
+
+// turbocharged is a backend whose advertised subtrees are served here.
+type turbocharged struct {
+	Backend
+	takeover *turbo.Takeover
+}
+
+// turbocharge puts a takeover before a backend that may advertise subtrees,
+// unless option (the application's turbocharger) is off. build makes the backend
+// and is given whom to tell of advertisements; nil: nobody.
+func (d Standard) turbocharge(id, option string, build func(upstream.Advertised) (Backend, error)) (Backend, error) {
+	if d.Turbo == nil || option == "off" {
+		return build(nil)
+	}
+	t := d.Turbo.NewTakeover(id)
+	inner, err := build(t.Advertised)
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	origin, ok := inner.(turbo.Origin)
+	if !ok {
+		t.Close()
+		return inner, nil
+	}
+	t.SetOrigin(origin)
+	return &turbocharged{inner, t}, nil
+}
+
+// Handler is the takeover's before the inner backend's.
+func (b *turbocharged) Handler(direct bool) fasthttp.RequestHandler {
+	return b.takeover.Handler(direct, b.Backend.Handler(direct))
+}
+
+// Direct is the inner backend's.
+func (b *turbocharged) Direct() bool {
+	inner, ok := b.Backend.(DirectBackend)
+	return ok && inner.Direct()
+}
+
+// Peers are those of the inner backend.
+func (b *turbocharged) Peers() []upstream.PeerStatus {
+	if l, ok := b.Backend.(PeerLister); ok {
+		return l.Peers()
+	}
+	return nil
+}
+
+// Close ends the takeover and closes the inner backend.
+func (b *turbocharged) Close() {
+	b.takeover.Close()
+	b.Backend.Close()
 }

@@ -140,6 +140,9 @@ func (b *Backend) load(ctx context.Context, old *Site, load loader) {
 // change warms the version and switches to it.
 func (b *Backend) change(ctx context.Context, old, s *Site) {
 	began := time.Now()
+	if len(s.previous) == 0 && old != nil && old.name != s.name {
+		s.previous = old.asPrevious() // nobody sees s yet
+	}
 	warming, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
 	files, err := s.warm(warming, old)

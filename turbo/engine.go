@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -21,6 +22,9 @@ type Engine struct {
 	cache *cache.Cache
 	log   zerolog.Logger
 	Stats Stats
+	// CheckEvery is the shortest time between two questions to an origin whether
+	// its takeover goes on; 5 s. It is set before the first takeover.
+	CheckEvery time.Duration
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -36,7 +40,7 @@ type Engine struct {
 // New makes an engine of a store and a cache, which stay the caller's to close
 // after it.
 func New(s store.Store, c *cache.Cache, log zerolog.Logger) *Engine {
-	e := &Engine{store: s, cache: c, log: log, serving: map[string]*Site{}}
+	e := &Engine{store: s, cache: c, log: log, CheckEvery: checkEvery, serving: map[string]*Site{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e
 }

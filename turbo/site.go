@@ -199,3 +199,19 @@ func (s *Site) warm(ctx context.Context, old *Site) (files int, err error) {
 	}
 	return files, ctx.Err()
 }
+
+// asPrevious is what the version after this one has for its earlier ones. They
+// do not keep those before them.
+func (s *Site) asPrevious() []*Site {
+	alone := &Site{
+		files: s.files, fetch: s.fetch, cache: s.cache, opts: s.opts, stats: s.stats, log: s.log, name: s.name,
+		slots: s.slots, notFound: -1, fallback: -1,
+	}
+	all := []*Site{alone}
+	for _, p := range s.previous {
+		if len(all) < keptVersions && p.name != s.name {
+			all = append(all, p)
+		}
+	}
+	return all
+}

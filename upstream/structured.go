@@ -52,6 +52,7 @@ func (c *call) fillResponse(p *peer, h *wire.ResponseHead) {
 		f := &h.Fields[i]
 		switch f.Kind {
 		case wire.Ordinary, wire.ContentType, wire.Date, wire.Server, wire.Cookie, wire.Forwarding:
+			c.advertises(h.Status, f)
 			if !named(c.s.fixed.dropResponse, f.Name) {
 				resp.Header.AddBytesKV(f.Name, f.Value)
 			}

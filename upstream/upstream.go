@@ -42,6 +42,8 @@ type Deps struct {
 	StickyKey []byte
 	// Stats counts what happens; it may be shared and must not be nil.
 	Stats *Stats
+	// Advertised, when set, is told of responses with the header turbocharger.
+	Advertised Advertised
 }
 
 // Set is a running peer_set. It is safe for concurrent use.
@@ -58,8 +60,10 @@ type Set struct {
 	retries  int // beyond the first attempt
 	retryOn  retryOn
 	fixed    fixedHeaders
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	// advertised is Deps.Advertised.
+	advertised Advertised
+	stop       context.CancelFunc
+	running    sync.WaitGroup
 }
 
 // times are the options' time-outs with their defaults.
@@ -77,7 +81,7 @@ type retryOn struct {
 // New makes a set and starts its health checks. Errors name the option and its
 // value.
 func New(id string, opts app.PeerSetOpts, deps Deps) (*Set, error) {
-	s := &Set{id: id, opts: opts, log: deps.Log.With().Str("app", id).Logger(), stats: deps.Stats, dialer: newDialer()}
+	s := &Set{id: id, opts: opts, log: deps.Log.With().Str("app", id).Logger(), stats: deps.Stats, dialer: newDialer(), advertised: deps.Advertised}
 	s.times = times{connect: 5 * time.Second, header: 60 * time.Second, idle: 90 * time.Second, linger: tunnelLinger}
 	if t := opts.Timeouts; t != nil {
 		s.times.connect = positive(time.Duration(t.Connect), s.times.connect)
