@@ -77,6 +77,7 @@ func newEdge(s settings, log zerolog.Logger) (*edge, error) {
 	}
 	kinds := gateway.Standard{
 		Turbo:    e.sites.engine,
+		Sites:    e.sites.s3(),
 		Upstream: upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
 			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"edgerouter/internal/bucket"
+	"edgerouter/s3site"
 	"edgerouter/turbo"
 	"edgerouter/turbo/cache"
 	"edgerouter/turbo/store"
@@ -45,6 +46,8 @@ func openStore(ctx context.Context, url, data string) (store.Store, error) {
 type edgeSites struct {
 	cache  *cache.Cache
 	engine *turbo.Engine
+	data   string
+	log    zerolog.Logger
 }
 
 func newEdgeSites(s settings, log zerolog.Logger) (*edgeSites, error) {
@@ -56,7 +59,12 @@ func newEdgeSites(s settings, log zerolog.Logger) (*edgeSites, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--data %s: %w", s.data, err)
 	}
-	return &edgeSites{cache: c, engine: turbo.New(st, c, log)}, nil
+	return &edgeSites{cache: c, engine: turbo.New(st, c, log), data: s.data, log: log}, nil
+}
+
+// s3 is what sites in S3 are given.
+func (s *edgeSites) s3() s3site.Deps {
+	return s3site.Deps{Engine: s.engine, Bucket: openBucket, Dir: filepath.Join(s.data, "s3sites"), Log: s.log}
 }
 
 func (s *edgeSites) close() {

@@ -8,6 +8,7 @@ import (
 	"edgerouter/app"
 	"edgerouter/auth"
 	"edgerouter/middleware"
+	"edgerouter/s3site"
 	"edgerouter/turbo"
 	"edgerouter/upstream"
 )
@@ -26,6 +27,8 @@ type Standard struct {
 	// Turbo serves content of the edge's own. Without it the kinds that need it
 	// are not available.
 	Turbo *turbo.Engine
+	// Sites serve what is in S3; without an engine in it the kind is not available.
+	Sites s3site.Deps
 }
 
 // Builders are the backend kinds of this version.
@@ -41,6 +44,7 @@ func (d Standard) Builders() map[app.BackendKind]Builder {
 		return d.authV0(kinds, id, *b.AuthV0)
 	}
 	d.addTurbo(kinds)
+	d.addSites(kinds)
 	if d.Admin != nil {
 		kinds[app.BackendAdmin] = fixed(d.Admin)
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/s3site"
 	"edgerouter/turbo"
 	"edgerouter/upstream"
 )
@@ -22,6 +23,19 @@ func (d Standard) addTurbo(kinds map[app.BackendKind]Builder) {
 			return nil, inField("backend.turbocharger_opts", err)
 		}
 		return backend, nil
+	}
+}
+
+// addSites adds the kind of sites in S3.
+func (d Standard) addSites(kinds map[app.BackendKind]Builder) {
+	if d.Sites.Engine == nil {
+		return
+	}
+	kinds[app.BackendS3StaticWebsite] = func(id string, b app.Backend) (Backend, error) {
+		if b.S3StaticWebsite == nil {
+			return nil, missing("s3_static_website_opts")
+		}
+		return s3site.New(id, *b.S3StaticWebsite, d.Sites)
 	}
 }
 

@@ -92,6 +92,18 @@ func (e *Engine) NewBackend(id string, opts app.TurbochargerOpts) (*Backend, err
 	return e.newBackend(id, opts.Manifest, now, load), nil
 }
 
+// NewVersionBackend makes a backend of any kind of version: load makes it, and is
+// called again after an error. name tells it from others in logs.
+func (e *Engine) NewVersionBackend(id, name string, opts SiteOptions, load func(ctx context.Context) (Version, error)) *Backend {
+	return e.newBackend(id, name, func() *Site { return nil }, func(ctx context.Context) (*Site, error) {
+		v, err := load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return e.newSite(v, opts), nil
+	})
+}
+
 // newBackend starts a backend. now makes the version without asking anyone, or
 // returns nil.
 func (e *Engine) newBackend(id, version string, now func() *Site, load loader) *Backend {

@@ -47,16 +47,30 @@ func (s *Site) resolve(r *request) (f file, status int, ok bool) {
 			return f, 200, true
 		}
 	}
-	switch {
-	case s.fallback >= 0:
-		return file{s, s.fallback}, 200, true
-	case s.notFound >= 0:
-		s.stats.NotFound.Add(1)
-		return file{s, s.notFound}, 404, true
+	if f, ok = s.page(s.fallback, s.opts.Fallback); ok {
+		return f, 200, true
 	}
 	s.stats.NotFound.Add(1)
+	if f, ok = s.page(s.notFound, s.opts.NotFound); ok {
+		return f, 404, true
+	}
 	r.fail(404, "there is no such file")
 	return file{}, 0, false
+}
+
+// page is the one of a site's pages for unknown paths, found before or, in a
+// version whose files become known as they are asked for, now.
+func (s *Site) page(i int, path string) (file, bool) {
+	if i >= 0 {
+		return file{s, i}, true
+	}
+	if s.resolving == nil || path == "" {
+		return file{}, false
+	}
+	if path[0] != '/' {
+		path = "/" + path
+	}
+	return s.find([]byte(path))
 }
 
 // redirectToFolder sends /foo to /foo/, by a relative reference, so that it is
@@ -90,11 +104,16 @@ func (s *Site) send(r *request, f file, status int) bool {
 	var failure error
 	for range attempts {
 		o := f.object()
-		if o.Copy(cache.Identity) == nil {
+		if o == nil || o.Copy(cache.Identity) == nil {
 			s.stats.Misses.Add(1)
 			if _, failure = f.load(context.Background()); failure != nil {
 				break
 			}
+			a.id = f.id()
+			o = f.object()
+		}
+		if o == nil {
+			continue
 		}
 		if a.choose(s, o); a.copy == nil {
 			continue // lost between two looks

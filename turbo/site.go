@@ -48,20 +48,30 @@ type Files interface {
 	CacheControl(path []byte) string
 }
 
+// Resolving is a version whose files become known as they are asked for. Find may
+// take long. Len and the numbers below it are those that are known.
+type Resolving interface {
+	Files
+	// Object is the content of a file; nil when it cannot be had now.
+	Object(i int) *cache.Object
+}
+
 // Site is one version that is served. It is immutable, except for which of its
 // files are here.
 type Site struct {
-	files    Files
-	fetch    func(i int) cache.Fetch
-	cache    *cache.Cache
-	opts     SiteOptions
-	stats    *Stats
-	log      zerolog.Logger
-	name     string
-	slots    []atomic.Pointer[cache.Object]
-	previous []*Site // searched for what files lacks
-	notFound int     // in files; -1: none
-	fallback int
+	files Files
+	fetch func(i int) cache.Fetch
+	cache *cache.Cache
+	opts  SiteOptions
+	stats *Stats
+	log   zerolog.Logger
+	name  string
+	slots []atomic.Pointer[cache.Object]
+	// resolving is files, if it is of that kind; there are no slots then.
+	resolving Resolving
+	previous  []*Site // searched for what files lacks
+	notFound  int     // in files; -1: none
+	fallback  int
 
 	sorted sync.Once
 	ids    []content.ID // of all files, sorted; made when a dictionary is first asked for
@@ -85,8 +95,13 @@ func (e *Engine) newSite(v Version, opts SiteOptions) *Site {
 	}
 	s := &Site{
 		files: v.Files, fetch: v.Fetch, cache: e.cache, opts: opts, stats: &e.Stats, log: e.log, name: v.Name, previous: v.Previous,
-		slots: make([]atomic.Pointer[cache.Object], v.Files.Len()), notFound: -1, fallback: -1,
+		notFound: -1, fallback: -1,
 	}
+	if r, ok := v.Files.(Resolving); ok {
+		s.resolving = r
+		return s
+	}
+	s.slots = make([]atomic.Pointer[cache.Object], v.Files.Len())
 	find := func(path string) int {
 		if path == "" {
 			return -1
@@ -113,6 +128,9 @@ func (f file) id() content.ID { return f.site.files.FileID(f.i) }
 
 // object is the file's content, which may not be here yet.
 func (f file) object() *cache.Object {
+	if f.site.resolving != nil {
+		return f.site.resolving.Object(f.i)
+	}
 	slot := &f.site.slots[f.i]
 	o := slot.Load()
 	if o == nil {
@@ -125,6 +143,9 @@ func (f file) object() *cache.Object {
 // load sees to it that the identity copy is here.
 func (f file) load(ctx context.Context) (*cache.Copy, error) {
 	o := f.object()
+	if o == nil {
+		return nil, errUnavailable
+	}
 	if c := o.Copy(cache.Identity); c != nil {
 		return c, nil
 	}
@@ -132,6 +153,8 @@ func (f file) load(ctx context.Context) (*cache.Copy, error) {
 	defer cancel()
 	return o.Load(ctx, f.site.fetch(f.i))
 }
+
+var errUnavailable = errors.New("it cannot be had now")
 
 // find looks a path up, in this version and then in the earlier ones.
 func (s *Site) find(path []byte) (file, bool) {
@@ -167,18 +190,38 @@ func (s *Site) has(id content.ID) bool {
 
 func compareIDs(a, b content.ID) int { return slices.Compare(a[:], b[:]) }
 
+// hot lists what was sent and is here still, by path.
+func (s *Site) hot() (paths []string, objects []*cache.Object) {
+	n := len(s.slots)
+	if s.resolving != nil {
+		n = s.resolving.Len()
+	}
+	for i := range n {
+		var o *cache.Object
+		if s.resolving != nil {
+			o = s.resolving.Object(i)
+		} else {
+			o = s.slots[i].Load()
+		}
+		if o != nil && o.Copy(cache.Identity) != nil {
+			paths, objects = append(paths, s.files.Path(i)), append(objects, o)
+		}
+	}
+	return paths, objects
+}
+
 // warm brings here what was hot in another version: the files under the same
 // paths, in the encodings that were in use. It returns how many, and with ctx.
 func (s *Site) warm(ctx context.Context, old *Site) (files int, err error) {
 	if old == nil {
 		return 0, nil
 	}
-	for i := range old.slots {
-		o := old.slots[i].Load()
-		if o == nil || o.Copy(cache.Identity) == nil {
-			continue
+	paths, objects := old.hot()
+	for i, o := range objects {
+		if ctx.Err() != nil {
+			break
 		}
-		now, ok := s.find([]byte(old.files.Path(i)))
+		now, ok := s.find([]byte(paths[i]))
 		if !ok {
 			continue
 		}
@@ -189,7 +232,7 @@ func (s *Site) warm(ctx context.Context, old *Site) (files int, err error) {
 			continue // it is missing in the store: that is told when it is asked for
 		}
 		files++
-		if fresh := now.object(); fresh != o {
+		if fresh := now.object(); fresh != o && fresh != nil {
 			for _, e := range []cache.Encoding{cache.Gzip, cache.Brotli, cache.Zstd} {
 				if o.Copy(e) != nil {
 					fresh.Make(e)
@@ -205,7 +248,7 @@ func (s *Site) warm(ctx context.Context, old *Site) (files int, err error) {
 func (s *Site) asPrevious() []*Site {
 	alone := &Site{
 		files: s.files, fetch: s.fetch, cache: s.cache, opts: s.opts, stats: s.stats, log: s.log, name: s.name,
-		slots: s.slots, notFound: -1, fallback: -1,
+		slots: s.slots, resolving: s.resolving, notFound: -1, fallback: -1,
 	}
 	all := []*Site{alone}
 	for _, p := range s.previous {

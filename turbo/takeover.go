@@ -51,8 +51,8 @@ type Takeover struct {
 	stop   context.CancelFunc
 	taken  atomic.Pointer[[]*subtree] // the longest prefix first; nil: none
 
-	mu      sync.Mutex
-	origin  Origin
+	mu     sync.Mutex
+	origin Origin
 	// pending are prefixes that are being taken over, were refused or given back,
 	// and until when they are not looked at again.
 	pending map[string]time.Time

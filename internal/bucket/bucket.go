@@ -49,6 +49,7 @@ type Info struct {
 	ETag        string // with its quotes
 	ContentType string // not in lists
 	Modified    time.Time
+	SHA256      string // in base64, where it was given with the object; only from Head
 }
 
 // Open makes a Bucket of the region in cfg. It asks nothing yet.
@@ -82,13 +83,14 @@ func (b *Bucket) Name() string { return b.name }
 
 // Head asks for an object without its content.
 func (b *Bucket) Head(ctx context.Context, key string) (Info, error) {
-	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
 	if err != nil {
 		return Info{}, b.explain("asking for", key, err)
 	}
 	return Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: aws.ToString(out.ETag),
 		ContentType: aws.ToString(out.ContentType), Modified: aws.ToTime(out.LastModified),
+		SHA256: aws.ToString(out.ChecksumSHA256),
 	}, nil
 }
 
