@@ -116,10 +116,16 @@ func (e *edge) newMerge() error {
 	if path := appsPath(e.settings); path != "" {
 		e.files = file.New(path, e.log)
 		sources = append(sources, e.files)
-	} else {
+	} else if e.settings.s3.bucket == "" {
 		e.log.Warn().Msg("no applications are configured: give --apps, or put an applications.json into the working folder")
 	}
-	var err error
+	bucket, err := e.settings.s3.source(context.Background(), e.log)
+	if err != nil {
+		return err
+	}
+	if bucket != nil {
+		sources = append(sources, bucket) // after the others
+	}
 	e.merge, err = discovery.New(discovery.Options{
 		Sources: sources, Metrics: e.metrics, Log: e.log,
 		Apply: func(sets []discovery.Set) {

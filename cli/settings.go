@@ -29,6 +29,7 @@ type settings struct {
 	shutdownGrace      time.Duration
 	metricsPath        string // METRICS_ENDPOINT
 	store              string // of static sites
+	s3                 s3Discovery
 
 	quickstart *demo // set by --dev when no application is configured
 	trusted    []netip.Prefix
@@ -72,6 +73,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.bus, "bus", "off", "event bus; only `off` is available in this version")
 	f.StringVar(&s.docker, "docker", "off", "Docker engine to watch; only `off` is available in this version")
 	addStoreFlag(f, &s.store)
+	s.s3.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
@@ -82,7 +84,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 // resolve fills in the environment and --dev's defaults, and checks what a
 // parser of flags cannot. What it returns is wrong usage.
 func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
-	for _, v := range serveSettings {
+	for _, v := range slices.Concat(serveSettings, s3DiscoverySettings) {
 		if f.Changed(v.flag) {
 			continue
 		}
@@ -149,6 +151,9 @@ func (s *settings) check() error {
 		}
 		s.trusted = append(s.trusted, p)
 	}
+	if err := s.s3.check(); err != nil {
+		return err
+	}
 	if s.bus != "off" && s.bus != "embedded" {
 		return usagef("--bus %q: the event bus is not available in this version; only off is", s.bus)
 	}
@@ -162,7 +167,7 @@ func (s *settings) check() error {
 // know what to do with; they are told and passed over.
 func unavailable(env func(string) (string, bool)) (names []string) {
 	for _, name := range []string{
-		"DOCKER_URL", "DOCKER_HOST", "EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS", "S3_DISCOVERY_BUCKET",
+		"DOCKER_URL", "DOCKER_HOST", "EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS",
 		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES", "EVENTHORIZON",
 	} {
 		if v, _ := env(name); v != "" {
