@@ -76,9 +76,10 @@ func newEdge(s settings, log zerolog.Logger) (*edge, error) {
 		return nil, err
 	}
 	kinds := gateway.Standard{
-		Turbo:    e.sites.engine,
-		Sites:    e.sites.s3(),
-		Upstream: upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
+		Turbo:      e.sites.engine,
+		Sites:      e.sites.s3(),
+		CacheStats: &e.sites.caching,
+		Upstream:   upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
 			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
+	"edgerouter/httpcache"
 	"edgerouter/internal/bucket"
 	"edgerouter/s3site"
 	"edgerouter/turbo"
@@ -46,8 +47,10 @@ func openStore(ctx context.Context, url, data string) (store.Store, error) {
 type edgeSites struct {
 	cache  *cache.Cache
 	engine *turbo.Engine
-	data   string
-	log    zerolog.Logger
+	// caching counts for the option caching of peer_set.
+	caching httpcache.Stats
+	data    string
+	log     zerolog.Logger
 }
 
 func newEdgeSites(s settings, log zerolog.Logger) (*edgeSites, error) {
@@ -74,7 +77,7 @@ func (s *edgeSites) close() {
 
 // writeMetrics writes the figures of sites and cache.
 func (s *edgeSites) writeMetrics(w io.Writer) {
-	t, c, u := &s.engine.Stats, &s.cache.Stats, s.cache.Usage()
+	t, c, u, h := &s.engine.Stats, &s.cache.Stats, s.cache.Usage(), &s.caching
 	for _, m := range []struct {
 		name, kind, help string
 		value            uint64
@@ -90,6 +93,14 @@ func (s *edgeSites) writeMetrics(w io.Writer) {
 		{"er_turbocharger_takeovers_total", "counter", "Subtrees that an application had taken over.", t.Takeovers.Load()},
 		{"er_turbocharger_ended_total", "counter", "Takeovers that the application ended.", t.Ended.Load()},
 		{"er_turbocharger_refused_total", "counter", "Advertisements that could not be followed.", t.Refused.Load()},
+		{"er_http_cache_hits_total", "counter", "Requests that the HTTP cache answered with a fresh response.", h.Hits.Load()},
+		{"er_http_cache_misses_total", "counter", "Requests that the HTTP cache asked the peers for.", h.Misses.Load()},
+		{"er_http_cache_stale_total", "counter", "Requests that a stale response answered.", h.Stale.Load()},
+		{"er_http_cache_validated_total", "counter", "Stored responses that a peer confirmed (304).", h.Validated.Load()},
+		{"er_http_cache_bypassed_total", "counter", "Requests that the HTTP cache has no part in.", h.Bypassed.Load()},
+		{"er_http_cache_collapsed_total", "counter", "Requests that waited for the answer to another one.", h.Collapsed.Load()},
+		{"er_http_cache_stored_total", "counter", "Responses that were stored.", h.Stored.Load()},
+		{"er_http_cache_invalidated_total", "counter", "Stored responses that an unsafe request dropped.", h.Invalidated.Load()},
 		{"er_cache_fetched_total", "counter", "Objects that were fetched from a store.", c.Fetched.Load()},
 		{"er_cache_fetched_bytes_total", "counter", "Bytes of these objects.", c.FetchedBytes.Load()},
 		{"er_cache_fetch_errors_total", "counter", "Attempts to fetch an object that failed.", c.FetchErrors.Load()},

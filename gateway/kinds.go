@@ -7,6 +7,7 @@ import (
 
 	"edgerouter/app"
 	"edgerouter/auth"
+	"edgerouter/httpcache"
 	"edgerouter/middleware"
 	"edgerouter/s3site"
 	"edgerouter/turbo"
@@ -29,6 +30,8 @@ type Standard struct {
 	Turbo *turbo.Engine
 	// Sites serve what is in S3; without an engine in it the kind is not available.
 	Sites s3site.Deps
+	// CacheStats counts for the option caching, which needs Turbo as well.
+	CacheStats *httpcache.Stats
 }
 
 // Builders are the backend kinds of this version.
@@ -93,7 +96,7 @@ func (d Standard) peerSet(id string, b app.Backend) (Backend, error) {
 		if err != nil {
 			return nil, inField("backend.peer_set_opts", err)
 		}
-		return peerSet{set}, nil
+		return d.withCache(id, b.PeerSet.Caching, peerSet{set})
 	})
 }
 

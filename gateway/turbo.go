@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"context"
+	"errors"
+
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/httpcache"
 	"edgerouter/s3site"
 	"edgerouter/turbo"
 	"edgerouter/upstream"
@@ -89,5 +93,55 @@ func (b *turbocharged) Peers() []upstream.PeerStatus {
 // Close ends the takeover and closes the inner backend.
 func (b *turbocharged) Close() {
 	b.takeover.Close()
+	b.Backend.Close()
+}
+
+// cached is a backend behind a cache.
+type cached struct {
+	Backend
+	cache *httpcache.Cache
+}
+
+// withCache puts a cache before a backend where the options say so.
+func (d Standard) withCache(id string, opts *app.Caching, inner Backend) (Backend, error) {
+	if opts == nil || !opts.Enabled {
+		return inner, nil
+	}
+	if d.Turbo == nil || d.CacheStats == nil {
+		inner.Close()
+		return nil, &NotAvailable{What: "backend", Kind: "peer_set with caching"}
+	}
+	return &cached{inner, httpcache.New(id, *opts, d.Turbo.Cache(), d.CacheStats, d.Upstream.Log)}, nil
+}
+
+// Handler is the cache's before the inner backend's, which leaves its responses
+// for it.
+func (b *cached) Handler(bool) fasthttp.RequestHandler {
+	return b.cache.Handler(b.Backend.Handler(false))
+}
+
+// Purge drops stored responses, see httpcache.Cache.Purge.
+func (b *cached) Purge(host, prefix string) int { return b.cache.Purge(host, prefix) }
+
+// Advertisement is the inner backend's.
+func (b *cached) Advertisement(ctx context.Context, host, path string, secure bool) (int, string, error) {
+	origin, ok := b.Backend.(turbo.Origin)
+	if !ok {
+		return 0, "", errors.New("the backend cannot be asked")
+	}
+	return origin.Advertisement(ctx, host, path, secure)
+}
+
+// Peers are those of the inner backend.
+func (b *cached) Peers() []upstream.PeerStatus {
+	if l, ok := b.Backend.(PeerLister); ok {
+		return l.Peers()
+	}
+	return nil
+}
+
+// Close closes the cache and the inner backend.
+func (b *cached) Close() {
+	b.cache.Close()
 	b.Backend.Close()
 }

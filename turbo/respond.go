@@ -21,7 +21,7 @@ type answer struct {
 	encoding   cache.Encoding
 	delta      string // dcb or dcz
 	dictionary content.ID
-	ranged     rangeVerdict
+	ranged     content.RangeVerdict
 	offset, n  int64 // of the range
 }
 
@@ -87,9 +87,9 @@ func (a *answer) write(body []byte, opened *cache.File) {
 	r, status, reason := a.r, a.status, okText
 	offset, n := int64(0), a.copy.Size()
 	switch {
-	case a.ranged == rangePart:
+	case a.ranged == content.RangePart:
 		status, reason, offset, n = 206, partText, a.offset, a.n
-	case a.ranged == rangeOutside:
+	case a.ranged == content.RangeOutside:
 		status, reason, n = 416, outsideText, 0
 	case status == 404:
 		reason = notFoundText

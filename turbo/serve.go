@@ -144,10 +144,10 @@ func (s *Site) send(r *request, f file, status int) bool {
 func (a *answer) choose(s *Site, o *cache.Object) {
 	r := a.r
 	a.copy, a.encoding, a.delta = o.Copy(cache.Identity), cache.Identity, ""
-	a.offset, a.n, a.ranged = 0, 0, rangeNone
+	a.offset, a.n, a.ranged = 0, 0, content.RangeNone
 	if len(r.rangeField) > 0 && !r.head && a.status == 200 && a.copy != nil && rangeable(r.ifRange, a.id) {
-		a.offset, a.n, a.ranged = parseRange(r.rangeField, a.copy.Size())
-		if a.ranged != rangeNone {
+		a.offset, a.n, a.ranged = content.ParseRange(r.rangeField, a.copy.Size())
+		if a.ranged != content.RangeNone {
 			return
 		}
 	}

@@ -304,7 +304,7 @@ func FuzzFields(f *testing.F) {
 			t.Errorf("%q: %+v", accept, p)
 		}
 		for _, size := range []int64{0, 1, 100} {
-			if offset, n, v := parseRange(ranges, size); v == rangePart && (offset < 0 || n < 1 || offset+n > size) {
+			if offset, n, v := content.ParseRange(ranges, size); v == content.RangePart && (offset < 0 || n < 1 || offset+n > size) {
 				t.Errorf("%q of %d bytes: %d at %d", ranges, size, n, offset)
 			}
 		}
