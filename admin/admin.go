@@ -95,6 +95,7 @@ func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
 	get("/api/v1/conflicts", a.conflicts)
 	get("/api/v1/explain", a.explain)
 	r.GET("/api/v1/events", a.events)
+	r.DELETE("/api/v1/cache", a.purge)
 	if e.PProf {
 		profiles(get)
 	} else {

@@ -35,7 +35,7 @@ func (c *Cache) validateLater(q *query, e *entry, next fasthttp.RequestHandler) 
 		defer c.land(q.key, own)
 		later := *q
 		later.ctx = ctx
-		later.ifNoneMatch, later.ifModifiedSince, later.conditional, later.ranged, later.head = "", "", false, false, false
+		later.ifNoneMatch, later.ifModifiedSince, later.conditional, later.ranged, later.head = "", "", false, "", false
 		c.ask(&later, e, next, "fwd=stale")
 		if ctx.Response.IsBodyStream() {
 			ctx.Response.CloseBodyStream()

@@ -20,7 +20,8 @@ type query struct {
 	key        string
 	control    directives
 	authorized bool
-	ranged     bool
+	ranged     string // Range and If-Range: what goes to peers is without them
+	ifRange    string
 	head       bool
 	// The client's own conditions; those that peers get are the cache's.
 	ifNoneMatch, ifModifiedSince string
@@ -36,7 +37,7 @@ func (c *Cache) read(ctx *fasthttp.RequestCtx) *query {
 		q.control.noCache = true // RFC 9111 section 5.4
 	}
 	q.authorized = len(h.Peek("Authorization")) > 0
-	q.ranged = len(h.Peek("Range")) > 0
+	q.ranged, q.ifRange = string(h.Peek("Range")), strings.TrimSpace(string(h.Peek("If-Range")))
 	q.ifNoneMatch, q.ifModifiedSince = q.field("if-none-match"), q.field("if-modified-since")
 	q.conditional = q.ifNoneMatch != "" || q.ifModifiedSince != "" || len(h.Peek("If-Match"))+len(h.Peek("If-Unmodified-Since")) > 0
 	return q
@@ -141,7 +142,7 @@ func (c *Cache) serve(q *query, next fasthttp.RequestHandler) {
 		why = "fwd=vary-miss"
 	}
 	// What only a part of, or nothing of, is asked for goes to the peers as it is.
-	if e == nil && (q.ranged || q.head || q.conditional) {
+	if e == nil && (q.ranged != "" || q.head || q.conditional) {
 		c.bypass(q.ctx, next, why)
 		return
 	}

@@ -33,13 +33,12 @@ func (c *Cache) respond(q *query, e *entry, status string) bool {
 	resp.Header.SetNoDefaultContentType(true)
 	code, offset, n := e.status, int64(0), e.size
 	if e.status == 200 {
-		ranges := q.ctx.Request.Header.Peek("Range")
 		switch {
 		case e.notModified(q.ifNoneMatch, q.ifModifiedSince):
 			code, n = 304, 0
-		case q.ranged && len(ranges) > 0 && !q.head && c.rangeable(q, e):
+		case q.ranged != "" && !q.head && rangeable(q, e):
 			var v content.RangeVerdict
-			switch offset, n, v = content.ParseRange(ranges, e.size); v {
+			switch offset, n, v = content.ParseRange([]byte(q.ranged), e.size); v {
 			case content.RangePart:
 				code = 206
 				resp.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, offset+n-1, e.size))
@@ -78,13 +77,10 @@ func (c *Cache) respond(q *query, e *entry, status string) bool {
 	return true
 }
 
-func (c *Cache) rangeable(q *query, e *entry) bool {
-	condition := strings.TrimSpace(string(q.ctx.Request.Header.Peek("If-Range")))
-	if condition == "" {
-		return true
-	}
+// rangeable says whether If-Range lets a part of the stored response be sent.
+func rangeable(q *query, e *entry) bool {
 	tag := e.header.Get("ETag")
-	return tag != "" && !strings.HasPrefix(tag, "W/") && condition == tag || condition == e.header.Get("Last-Modified")
+	return q.ifRange == "" || tag != "" && !strings.HasPrefix(tag, "W/") && q.ifRange == tag || q.ifRange == e.header.Get("Last-Modified")
 }
 
 // in304 says whether a field of the stored response stands in a 304 (RFC 9110

@@ -180,7 +180,7 @@ func (f *files) fetch(i int) cache.Fetch {
 	return func(ctx context.Context) (io.ReadCloser, error) {
 		r, _, err := f.bucket.Get(ctx, f.folder+path[1:], "")
 		if errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrDenied) {
-			err = errors.Join(err, cache.Gone)
+			err = errors.Join(err, cache.ErrGone)
 		}
 		return r, err
 	}

@@ -99,7 +99,7 @@ func (e *Engine) fetcher(m *content.Manifest) func(i int) cache.Fetch {
 		return func(ctx context.Context) (io.ReadCloser, error) {
 			r, err := e.store.Get(ctx, store.Files, m.FileID(i))
 			if errors.Is(err, store.ErrNotFound) {
-				err = fmt.Errorf("%s of manifest %s: %w: %w", m.Path(i), m.ID(), err, cache.Gone)
+				err = fmt.Errorf("%s of manifest %s: %w: %w", m.Path(i), m.ID(), err, cache.ErrGone)
 			}
 			return r, err
 		}

@@ -81,7 +81,7 @@ type Site struct {
 type Version struct {
 	Name  string // the manifest's id, for logs
 	Files Files
-	// Fetch reads a file by its number; an error that has cache.Gone in its chain
+	// Fetch reads a file by its number; an error that has cache.ErrGone in its chain
 	// says that it is not there.
 	Fetch func(i int) cache.Fetch
 	// Previous are earlier versions, the newest first.
@@ -226,7 +226,7 @@ func (s *Site) warm(ctx context.Context, old *Site) (files int, err error) {
 			continue
 		}
 		if _, err := now.load(ctx); err != nil {
-			if ctx.Err() != nil || !errors.Is(err, cache.Gone) {
+			if ctx.Err() != nil || !errors.Is(err, cache.ErrGone) {
 				return files, err
 			}
 			continue // it is missing in the store: that is told when it is asked for

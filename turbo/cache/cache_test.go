@@ -61,7 +61,7 @@ func from(b []byte) Fetch {
 	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 }
 
-func gone(context.Context) (io.ReadCloser, error) { return nil, fmt.Errorf("no store: %w", Gone) }
+func gone(context.Context) (io.ReadCloser, error) { return nil, fmt.Errorf("no store: %w", ErrGone) }
 
 // whole reads a copy through whichever tier has it.
 func whole(t *testing.T, c *Copy) []byte {
@@ -181,7 +181,7 @@ func TestWhatDoesNotFit(t *testing.T) {
 		t.Errorf("just after it: %v", err) // nobody is asked for a second
 	}
 	missing := c.Object(content.IDOf([]byte("missing")))
-	if _, err := missing.Load(t.Context(), gone); !errors.Is(err, Gone) {
+	if _, err := missing.Load(t.Context(), gone); !errors.Is(err, ErrGone) {
 		t.Errorf("an object that is nowhere: %v", err)
 	}
 	left, err := filepath.Glob(filepath.Join(c.disk.dir, filesArea, "*"))

@@ -20,9 +20,9 @@ import (
 // and closes the reader.
 type Fetch func(ctx context.Context) (io.ReadCloser, error)
 
-// Gone is in the chain of an error of Fetch that says that trying again is of no
+// ErrGone is in the chain of an error of Fetch that says that trying again is of no
 // use: there is no such object.
-var Gone = errors.New("there is no such object")
+var ErrGone = errors.New("there is no such object")
 
 const (
 	attempts   = 3
@@ -132,7 +132,7 @@ func (o *Object) bring(fetch Fetch) error {
 			return nil
 		}
 		c.Stats.FetchErrors.Add(1)
-		if attempt == attempts || errors.Is(err, Gone) || c.ctx.Err() != nil {
+		if attempt == attempts || errors.Is(err, ErrGone) || c.ctx.Err() != nil {
 			if c.ctx.Err() == nil {
 				c.log.Error().Err(err).Str("object", o.id.String()).Int("attempts", attempt).Msg("a file could not be fetched")
 			}
