@@ -66,7 +66,7 @@ func (c *Cache) respond(q *query, e *entry, status string) bool {
 		resp.Header.SetContentLength(int(n))
 	case code == 304 || n == 0:
 	case file != nil:
-		resp.SetBodyStream(&fileBody{io.NewSectionReader(file, offset, n), file}, int(n))
+		resp.SetBodyStream(file.Section(offset, n), int(n))
 		return true
 	default:
 		resp.SetBodyRaw(body[offset : offset+n])
@@ -91,20 +91,6 @@ func in304(name string) bool {
 		return false
 	}
 	return true
-}
-
-type fileBody struct {
-	*io.SectionReader
-	file *cache.File
-}
-
-// Close gives the file back.
-func (b *fileBody) Close() error {
-	if b.file != nil {
-		b.file.Release()
-		b.file = nil
-	}
-	return nil
 }
 
 // keep stores the response in ctx if it may be, and leaves it there either way.

@@ -1,7 +1,6 @@
 package turbo
 
 import (
-	"io"
 	"strconv"
 
 	"edgerouter/turbo/cache"
@@ -114,7 +113,7 @@ func (a *answer) write(body []byte, opened *cache.File) {
 	wire.EachLine(a.lines(nil, status), resp.Header.AddBytesKV)
 	switch {
 	case opened != nil:
-		resp.SetBodyStream(&fileBody{io.NewSectionReader(opened, offset, n), opened}, int(n))
+		resp.SetBodyStream(opened.Section(offset, n), int(n))
 	case r.head:
 		resp.Header.SetContentLength(int(n))
 	default:
@@ -226,19 +225,4 @@ func (r *request) finish(status int, dst []byte, n int64, body []byte, opened *c
 		x.Scratch = dst
 		_ = x.RespondBody(status, dst, body)
 	}
-}
-
-// fileBody is a body that is read after the handler has returned.
-type fileBody struct {
-	*io.SectionReader
-	file *cache.File
-}
-
-// Close gives the file back.
-func (b *fileBody) Close() error {
-	if b.file != nil {
-		b.file.Release()
-		b.file = nil
-	}
-	return nil
 }

@@ -117,3 +117,23 @@ func (f *File) Release() {
 		f.File.Close()
 	}
 }
+
+// Section is a part of a file, for whoever reads it after a handler has returned.
+type Section struct {
+	*io.SectionReader
+	file *File
+}
+
+// Section is n bytes of the file from offset on; its Close releases the file.
+func (f *File) Section(offset, n int64) *Section {
+	return &Section{io.NewSectionReader(f, offset, n), f}
+}
+
+// Close releases the file, once.
+func (s *Section) Close() error {
+	if s.file != nil {
+		s.file.Release()
+		s.file = nil
+	}
+	return nil
+}
