@@ -35,6 +35,9 @@ type Deps struct {
 	Certs func() []certs.Status
 	// Sources lists the sources (discovery.Merge.Statuses).
 	Sources func() []discovery.Status
+	// Origin says where an application of a source comes from
+	// (discovery.Merge.Origin); nil: nothing is known of that.
+	Origin func(source, id string) (discovery.Origin, bool)
 	// Ready tells why the process should not get traffic; empty: it should.
 	Ready func() (reasons []string)
 	// WriteMetrics writes all series in Prometheus text format.
@@ -61,7 +64,7 @@ type Admin struct {
 	streams atomic.Int64 // open event streams
 }
 
-// New returns an Admin. Every function of deps but Certs must be set.
+// New returns an Admin. Every function of deps but Certs and Origin must be set.
 func New(deps Deps) *Admin {
 	return &Admin{deps: deps, page: newPage()}
 }

@@ -11,17 +11,6 @@ import (
 	"edgerouter/upstream"
 )
 
-// App is one application in /api/v1/apps.
-type App struct {
-	ID     string        `json:"id"`
-	Source string        `json:"source"`
-	State  gateway.State `json:"state"`
-	// Frontends are what it claims, such as "example.com/api".
-	Frontends []string      `json:"frontends"`
-	Backend   string        `json:"backend"` // in a line
-	Problems  []app.Problem `json:"problems"`
-}
-
 // AppDetail is the answer of /api/v1/apps/{id}.
 type AppDetail struct {
 	App
@@ -30,22 +19,18 @@ type AppDetail struct {
 	Conflicts  []gateway.Conflict    `json:"conflicts"`
 }
 
+// unservedDetail is that of an application of which nothing was ever served: it
+// has no definition.
+type unservedDetail struct {
+	App
+	Peers     []upstream.PeerStatus `json:"peers"`
+	Conflicts []gateway.Conflict    `json:"conflicts"`
+}
+
 // Peer is one peer of an application in /api/v1/peers.
 type Peer struct {
 	App string `json:"app"`
 	upstream.PeerStatus
-}
-
-func describe(a *gateway.App) App {
-	d := &a.Definition
-	out := App{
-		ID: d.ID, Source: a.Source, State: a.State, Backend: d.Backend.Describe(),
-		Frontends: make([]string, 0, len(d.Frontends)), Problems: list(a.Problems),
-	}
-	for _, f := range d.Frontends {
-		out.Frontends = append(out.Frontends, claim(f))
-	}
-	return out
 }
 
 func peerRows(s *gateway.Snapshot) []Peer {
@@ -66,8 +51,9 @@ func (a *Admin) apps(ctx *fasthttp.RequestCtx) {
 		Apps       []App     `json:"apps"`
 	}{s.Generation, s.AppliedAt, make([]App, 0, len(s.Apps))}
 	for _, one := range s.Apps {
-		answer.Apps = append(answer.Apps, describe(one))
+		answer.Apps = append(answer.Apps, a.describe(one))
 	}
+	answer.Apps = append(answer.Apps, a.unserved(s, a.deps.Sources())...)
 	writeJSON(ctx, answer)
 }
 
@@ -81,11 +67,17 @@ func (a *Admin) app(ctx *fasthttp.RequestCtx) {
 	s := a.deps.Snapshot()
 	one := s.App(id)
 	if one == nil {
+		for _, broken := range a.unserved(s, a.deps.Sources()) {
+			if broken.ID == id {
+				writeJSON(ctx, unservedDetail{App: broken, Peers: []upstream.PeerStatus{}, Conflicts: []gateway.Conflict{}})
+				return
+			}
+		}
 		fail(ctx, fasthttp.StatusNotFound, "there is no application with this id; api/v1/apps lists them")
 		return
 	}
 	detail := AppDetail{
-		App: describe(one), Definition: app.Redact(one.Definition),
+		App: a.describe(one), Definition: app.Redact(one.Definition),
 		Peers: list(one.Peers()), Conflicts: []gateway.Conflict{},
 	}
 	for _, c := range s.Conflicts {

@@ -81,6 +81,7 @@ type (
 	pageApp struct {
 		App
 		Class string
+		From  []string // what it was made from
 	}
 	pagePeer struct {
 		Peer
@@ -114,19 +115,28 @@ func (a *Admin) pageData(query string, pprof bool) pageData {
 		Generation: s.Generation, AppliedAt: s.AppliedAt.UTC().Format(time.DateTime + " UTC"),
 		Query: query, Total: len(s.Apps),
 	}
+	sources := a.deps.Sources()
 	var problems []app.Problem
+	show := func(row App) {
+		if row.contains(query) {
+			d.Found++
+			if len(d.Apps) < maxRows {
+				d.Apps = append(d.Apps, pageApp{row, stateClass(string(row.State)), comesFrom(row.Origin)})
+			}
+		}
+	}
+	broken := a.unserved(s, sources)
+	for _, row := range broken { // first, since that is what one looks for
+		show(row)
+	}
+	d.Total += len(broken)
 	for _, one := range s.Apps {
 		problems = append(problems, one.Problems...)
 		if query == "" && len(d.Apps) == maxRows {
 			d.Found++ // what is not shown needs no description
 			continue
 		}
-		if row := describe(one); row.contains(query) {
-			d.Found++
-			if len(d.Apps) < maxRows {
-				d.Apps = append(d.Apps, pageApp{row, stateClass(string(row.State))})
-			}
-		}
+		show(a.describe(one))
 	}
 	d.MoreApps = d.Found - len(d.Apps)
 	d.Conflicts = s.Conflicts[:min(maxRows, len(s.Conflicts))]
@@ -139,7 +149,7 @@ func (a *Admin) pageData(query string, pprof bool) pageData {
 	}
 	d.MorePeers = len(peers) - len(d.Peers)
 
-	for _, source := range a.deps.Sources() {
+	for _, source := range sources {
 		d.Sources = append(d.Sources, pageSource{source, stateClass(string(source.State))})
 		problems = append(problems, source.Problems...)
 	}
@@ -182,7 +192,8 @@ func (a App) contains(query string) bool {
 	}
 	query = strings.ToLower(query)
 	has := func(s string) bool { return strings.Contains(strings.ToLower(s), query) }
-	return has(a.ID) || has(a.Source) || has(string(a.State)) || slices.ContainsFunc(a.Frontends, has)
+	return has(a.ID) || has(a.Source) || has(string(a.State)) || slices.ContainsFunc(a.Frontends, has) ||
+		a.Origin != nil && has(a.Origin.Name)
 }
 
 // distinct tells each problem once: a source and its application both know it.

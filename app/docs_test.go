@@ -16,6 +16,28 @@ func manual(t *testing.T) string {
 	return string(text)
 }
 
+// Every example of the manual of middlewares is a good file as it stands; that it
+// is served is seen to in gateway.
+func TestMiddlewareManualExamples(t *testing.T) {
+	text, err := os.ReadFile("../docs/middlewares.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(examples) < 16 {
+		t.Fatalf("only %d examples were found", len(examples))
+	}
+	c := loadSchema(t)
+	for _, m := range examples {
+		if _, problems := Decode("docs/middlewares.md", []byte(m[1])); len(problems) > 0 {
+			t.Errorf("%s\n%v", m[1], problems)
+		}
+		if errs := c.file([]byte(m[1])); len(errs) > 0 {
+			t.Errorf("%s\n%s", m[1], strings.Join(errs, "\n"))
+		}
+	}
+}
+
 // The manual has every field, with its default in the same line.
 func TestManualIsComplete(t *testing.T) {
 	var lines []string

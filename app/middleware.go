@@ -19,6 +19,7 @@ const (
 	MiddlewareRetry             MiddlewareKind = "retry"
 	MiddlewareCompress          MiddlewareKind = "compress"
 	MiddlewareMaxRequestBody    MiddlewareKind = "max_request_body"
+	MiddlewareChain             MiddlewareKind = "chain"
 	MiddlewareClientCertificate MiddlewareKind = "client_certificate"
 	MiddlewareAuthV0            MiddlewareKind = "auth_v0"
 	MiddlewareAuthSSO           MiddlewareKind = "auth_sso"
@@ -30,7 +31,7 @@ const (
 // application is the outermost.
 type Middleware struct {
 	// Kind says what is done; the options are in the field KIND_opts.
-	Kind MiddlewareKind `json:"kind" enum:"headers,strip_prefix,add_prefix,replace_path,redirect_scheme,redirect_regex,basic_auth,forward_auth,allowed_ips,rate_limit,in_flight,retry,compress,max_request_body,client_certificate,auth_v0,auth_sso,auth_forward,auth_oidc"`
+	Kind MiddlewareKind `json:"kind" enum:"headers,strip_prefix,add_prefix,replace_path,redirect_scheme,redirect_regex,basic_auth,forward_auth,allowed_ips,rate_limit,in_flight,retry,compress,max_request_body,chain,client_certificate,auth_v0,auth_sso,auth_forward,auth_oidc"`
 	// Headers is for kind headers.
 	Headers *HeadersOpts `json:"headers_opts,omitempty"`
 	// StripPrefix is for kind strip_prefix.
@@ -59,6 +60,8 @@ type Middleware struct {
 	Compress *CompressOpts `json:"compress_opts,omitempty"`
 	// MaxRequestBody is for kind max_request_body.
 	MaxRequestBody *MaxRequestBodyOpts `json:"max_request_body_opts,omitempty"`
+	// Chain is for kind chain.
+	Chain *ChainOpts `json:"chain_opts,omitempty"`
 	// ClientCertificate is for kind client_certificate.
 	ClientCertificate *ClientCertificateOpts `json:"client_certificate_opts,omitempty"`
 	// AuthV0 is for kind auth_v0; what it protects is what follows it.
@@ -190,6 +193,12 @@ type CompressOpts struct {
 type MaxRequestBodyOpts struct {
 	// Bytes that a body may have.
 	Bytes Size `json:"bytes" min:"1"`
+}
+
+// ChainOpts are middlewares in one, to be put somewhere as a whole.
+type ChainOpts struct {
+	// Middlewares in their order, the first one outermost.
+	Middlewares []Middleware `json:"middlewares"`
 }
 
 // ClientCertificateOpts ask for a client certificate.

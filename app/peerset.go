@@ -108,6 +108,10 @@ type StickyCookie struct {
 type HealthCheck struct {
 	// Path that is asked for, with an optional query.
 	Path string `json:"path"`
+	// Port that is asked; the peer's own by default.
+	Port int `json:"port,omitempty" min:"1" max:"65535"`
+	// Scheme that is spoken; the peer's own by default.
+	Scheme string `json:"scheme,omitempty" enum:"http,https,h2c"`
 	// Interval between two checks of a peer.
 	Interval Duration `json:"interval,omitempty" min:"10ms" default:"10s"`
 	// Timeout of one check.

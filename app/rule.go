@@ -117,8 +117,9 @@ func (e *RuleError) Error() string {
 // PlainHosts tells apart a rule that says no more than one or more hosts and at
 // most one path prefix, such as (Host(`a`) || Host(`b`)) && PathPrefix(`/x`),
 // which needs no rule to be evaluated for each request. Hosts are as written, none
-// twice; prefix is "" when the rule has none. It is a string prefix, as in every
-// rule: see HostnameFrontends for what follows from that.
+// twice; prefix is "" when the rule has none. It is compared as text, as in every
+// rule, which means something else than the path_prefix of a frontend: /products
+// also takes /products-for-sale, and /products/ does not take /products.
 func PlainHosts(r Rule) (hosts []string, prefix string, ok bool) {
 	and, isAnd := r.(RuleAnd)
 	if !isAnd {
@@ -161,24 +162,4 @@ func onlyHosts(r Rule) []string {
 		}
 	}
 	return hosts
-}
-
-// HostnameFrontends makes a plain rule (see PlainHosts) into frontends of kind
-// hostname that take exactly the same requests; false when there are none.
-//
-// That is so only without a path prefix, or with the prefix "/". Any other one
-// means something else in a frontend, where it matches whole segments: as a
-// rule's prefix, /products also takes /products-for-sale, and /products/ does not
-// take /products. Whoever compiles those rules can still put them under their
-// hosts with what PlainHosts says, and compare the prefix as a string.
-func HostnameFrontends(r Rule) ([]Frontend, bool) {
-	hosts, prefix, ok := PlainHosts(r)
-	if !ok || prefix != "" && prefix != "/" {
-		return nil, false
-	}
-	frontends := make([]Frontend, len(hosts))
-	for i, host := range hosts {
-		frontends[i] = Frontend{Kind: FrontendHostname, Hostname: host, PathPrefix: "/"}
-	}
-	return frontends, true
 }

@@ -152,7 +152,7 @@ func TestParseRuleErrors(t *testing.T) {
 }
 
 func TestPlainHosts(t *testing.T) {
-	f := func(rule string, hosts string, prefix string, plain, frontends bool) {
+	f := func(rule string, hosts string, prefix string, plain bool) {
 		t.Helper()
 		r, err := ParseRule(rule)
 		if err != nil {
@@ -162,32 +162,23 @@ func TestPlainHosts(t *testing.T) {
 		if strings.Join(gotHosts, " ") != hosts || gotPrefix != prefix || ok != plain {
 			t.Errorf("%s: hosts %v, prefix %q, %v", rule, gotHosts, gotPrefix, ok)
 		}
-		got, ok := HostnameFrontends(r)
-		if ok != frontends || ok && len(got) != len(gotHosts) {
-			t.Errorf("%s: frontends %v, %v", rule, got, ok)
-		}
-		for i, x := range got {
-			if want := (Frontend{Kind: FrontendHostname, Hostname: gotHosts[i], PathPrefix: "/"}); !Equal(x, want) {
-				t.Errorf("%s: frontend %+v", rule, x)
-			}
-		}
 	}
-	f("Host(`a`)", "a", "", true, true)
-	f("(Host(`a`) || Host(`b`) || Host(`A.`))", "a b", "", true, true)
-	f("Host(`a`) && PathPrefix(`/`)", "a", "/", true, true)
-	f("PathPrefix(`/`) && (Host(`a`) || Host(`b`))", "a b", "/", true, true)
-	f("Host(`a`) && PathPrefix(`/x`)", "a", "/x", true, false)
-	f("Host(`a`) && PathPrefix(`/x/`)", "a", "/x/", true, false)
-	f("PathPrefix(`/x`)", "", "", false, false)
-	f("Host(`a`) && Path(`/x`)", "", "", false, false)
-	f("Host(`a`) && Host(`b`)", "", "", false, false)
-	f("Host(`a`) && PathPrefix(`/x`) && PathPrefix(`/x/y`)", "", "", false, false)
-	f("Host(`a`) && PathPrefix(`/x`) && Method(`GET`)", "", "", false, false)
-	f("Host(`a`) || PathPrefix(`/x`)", "", "", false, false)
-	f("!Host(`a`)", "", "", false, false)
-	f("Host(`a`) || HostRegexp(`b`)", "", "", false, false)
-	f("(Host(`a`) && PathPrefix(`/x`)) || Host(`b`)", "", "", false, false)
-	f("(Host(`a`) || Method(`GET`)) && PathPrefix(`/x`)", "", "", false, false)
+	f("Host(`a`)", "a", "", true)
+	f("(Host(`a`) || Host(`b`) || Host(`A.`))", "a b", "", true)
+	f("Host(`a`) && PathPrefix(`/`)", "a", "/", true)
+	f("PathPrefix(`/`) && (Host(`a`) || Host(`b`))", "a b", "/", true)
+	f("Host(`a`) && PathPrefix(`/x`)", "a", "/x", true)
+	f("Host(`a`) && PathPrefix(`/x/`)", "a", "/x/", true)
+	f("PathPrefix(`/x`)", "", "", false)
+	f("Host(`a`) && Path(`/x`)", "", "", false)
+	f("Host(`a`) && Host(`b`)", "", "", false)
+	f("Host(`a`) && PathPrefix(`/x`) && PathPrefix(`/x/y`)", "", "", false)
+	f("Host(`a`) && PathPrefix(`/x`) && Method(`GET`)", "", "", false)
+	f("Host(`a`) || PathPrefix(`/x`)", "", "", false)
+	f("!Host(`a`)", "", "", false)
+	f("Host(`a`) || HostRegexp(`b`)", "", "", false)
+	f("(Host(`a`) && PathPrefix(`/x`)) || Host(`b`)", "", "", false)
+	f("(Host(`a`) || Method(`GET`)) && PathPrefix(`/x`)", "", "", false)
 }
 
 func FuzzParseRule(f *testing.F) {
@@ -207,8 +198,9 @@ func FuzzParseRule(f *testing.F) {
 		if len(r.String()) <= maxPattern && (err != nil || again.String() != r.String()) {
 			t.Fatalf("%q is written as %s, which is read as %v, %v", s, r, again, err)
 		}
-		if frontends, ok := HostnameFrontends(r); ok {
-			for i, x := range frontends {
+		if hosts, prefix, ok := PlainHosts(r); ok {
+			for i, host := range hosts {
+				x := Frontend{Kind: FrontendHostname, Hostname: host, PathPrefix: prefix}
 				a := Application{ID: "a", Frontends: []Frontend{x}, Backend: Backend{Kind: BackendAdmin}}
 				if problems := a.Validate(); len(problems) > 0 {
 					t.Fatalf("%q: frontend %d: %v", s, i, problems)

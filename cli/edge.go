@@ -20,6 +20,7 @@ import (
 	"edgerouter/auth"
 	"edgerouter/certs"
 	"edgerouter/discovery"
+	"edgerouter/discovery/docker"
 	"edgerouter/discovery/file"
 	"edgerouter/gateway"
 	"edgerouter/metrics"
@@ -35,8 +36,9 @@ type edge struct {
 	metrics  *metrics.Set
 	gateway  *gateway.Gateway
 	merge    *discovery.Merge
-	files    *file.Source // nil: no applications from files
-	tls      *edgeTLS     // nil: no TLS listener
+	files    *file.Source   // nil: no applications from files
+	docker   *docker.Source // nil: no engine is watched
+	tls      *edgeTLS       // nil: no TLS listener
 	admin    *admin.Admin
 	server   *server.Server // of clients
 	back     *server.Server // of the admin listener
@@ -67,6 +69,7 @@ func newEdge(s settings, log zerolog.Logger) (*edge, error) {
 		Subscribe:    func() (<-chan gateway.Event, func()) { return e.gateway.Subscribe() },
 		Certs:        e.certificates,
 		Sources:      func() []discovery.Status { return e.merge.Statuses() },
+		Origin:       func(source, id string) (discovery.Origin, bool) { return e.merge.Origin(source, id) },
 		Ready:        e.notReady,
 		WriteMetrics: e.writeMetrics,
 		Stopping:     e.stopping,
@@ -117,8 +120,15 @@ func (e *edge) newMerge() error {
 	if path := appsPath(e.settings); path != "" {
 		e.files = file.New(path, e.log)
 		sources = append(sources, e.files)
-	} else if e.settings.s3.bucket == "" {
-		e.log.Warn().Msg("no applications are configured: give --apps, or put an applications.json into the working folder")
+	}
+	var err error
+	if e.settings.docker.on {
+		options := e.settings.docker.options
+		options.Log = e.log
+		if e.docker, err = docker.New(options); err != nil {
+			return err
+		}
+		sources = append(sources, e.docker)
 	}
 	bucket, err := e.settings.s3.source(context.Background(), e.log)
 	if err != nil {
@@ -126,6 +136,9 @@ func (e *edge) newMerge() error {
 	}
 	if bucket != nil {
 		sources = append(sources, bucket) // after the others
+	}
+	if len(sources) == 0 {
+		e.log.Warn().Msg("no applications are configured: give --apps, put an applications.json into the working folder, or let --docker name an engine to watch")
 	}
 	e.merge, err = discovery.New(discovery.Options{
 		Sources: sources, Metrics: e.metrics, Log: e.log,

@@ -52,13 +52,9 @@ func offlineSnapshot(apps []app.Application) *gateway.Snapshot {
 			app.BackendAdmin:           offlineBackend,
 			app.BackendPromMetrics:     offlineBackend,
 		},
-		Middlewares: map[app.MiddlewareKind]gateway.MiddlewareBuilder{
-			app.MiddlewareAuthV0: func(string, app.Middleware) (gateway.Wrapper, error) {
-				return func(next fasthttp.RequestHandler) fasthttp.RequestHandler { return next }, nil
-			},
-		},
-		Metrics: metrics.NewSet(),
-		Log:     zerolog.Nop(),
+		Middlewares: gateway.CheckedMiddlewares(),
+		Metrics:     metrics.NewSet(),
+		Log:         zerolog.Nop(),
 	})
 	defer g.Close()
 	g.Apply([]gateway.SourceSet{{Source: file.Name, Apps: apps}})

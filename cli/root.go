@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
-		serveCommand(), validateCommand(), explainCommand(), certCommand(), turbochargerCommand(), s3Command(),
+		serveCommand(), validateCommand(), explainCommand(), dockerCommand(), certCommand(), turbochargerCommand(), s3Command(),
 		bench.Command(), healthcheckCommand(), versionCommand(),
 	)
 	return root

@@ -18,7 +18,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
+
+	"edgerouter/server"
 )
 
 func serveCommand() *cobra.Command {
@@ -84,7 +85,7 @@ func serve(ctx context.Context, s settings, log zerolog.Logger, out io.Writer) e
 
 	n.start(ctx, listeners)
 	log.Info().Str("version", version()).Str("go", runtime.Version()).Str("http", s.http).Str("https", s.https).
-		Str("admin", s.admin).Str("apps", s.apps).Str("data", s.data).Msg("started")
+		Str("admin", s.admin).Str("apps", s.apps).Str("docker", s.docker.String()).Str("data", s.data).Msg("started")
 	if s.dev {
 		fmt.Fprint(out, greeting(s, listeners))
 	}
@@ -126,7 +127,7 @@ func openListeners(s settings) (l listeners, err error) {
 		if o.addr == "" {
 			continue
 		}
-		if *o.to, err = listen(o.addr); err != nil {
+		if *o.to, err = server.Listen(o.addr); err != nil {
 			l.close()
 			return listeners{}, listenError(o.flag, o.addr, err)
 		}
@@ -140,22 +141,6 @@ func (l listeners) close() {
 			ln.Close()
 		}
 	}
-}
-
-// listen opens a TCP listener. Keep-alive probes are set on the listening socket,
-// from which Linux hands them on: set per connection they cost system calls.
-func listen(addr string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		var failed error
-		err := c.Control(func(fd uintptr) {
-			failed = errors.Join(
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
-				setKeepAlive(int(fd)),
-			)
-		})
-		return errors.Join(err, failed)
-	}}
-	return lc.Listen(context.Background(), "tcp", addr)
 }
 
 // listenError says which setting and what to do.
@@ -197,6 +182,9 @@ func greeting(s settings, l listeners) string {
 		s.quickstart.urls(&b, portOf(l.http), portOf(l.https))
 	} else {
 		fmt.Fprintf(&b, "  applications from %s\n", s.apps)
+	}
+	if s.docker.on {
+		fmt.Fprintf(&b, "  containers     with labels, of %s\n", s.docker)
 	}
 	fmt.Fprintf(&b, "  admin page     http://127.0.0.1:%s/\n", port)
 	if s.https != "" {

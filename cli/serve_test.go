@@ -58,7 +58,7 @@ func freePort(t *testing.T) string {
 func startServe(t *testing.T, apps string, more ...string) *process {
 	t.Helper()
 	p := &process{t: t, http: freePort(t), admin: freePort(t)}
-	args := append([]string{"serve", "--http", p.http, "--https", "", "--admin", p.admin, "--data", t.TempDir(), "--apps", apps}, more...)
+	args := append([]string{"serve", "--docker", "off", "--http", p.http, "--https", "", "--admin", p.admin, "--data", t.TempDir(), "--apps", apps}, more...)
 	p.cmd = edgerouter(t, args...)
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {

@@ -21,7 +21,8 @@ type settings struct {
 	data               string
 	apps               string
 	dev                bool
-	bus, docker        string
+	bus                string
+	docker             dockerSettings
 	certDir            string
 	trustedProxies     []string
 	accessLog          string
@@ -53,7 +54,6 @@ var serveSettings = []setting{
 	{flag: "apps", env: []string{"EDGEROUTER_APPS"}},
 	{flag: "dev", env: []string{"EDGEROUTER_DEV"}},
 	{flag: "bus", env: []string{"EDGEROUTER_BUS"}},
-	{flag: "docker"},
 	{flag: "turbocharger-store", env: []string{"TURBOCHARGER_STORE"}},
 	{flag: "cert-dir", env: []string{"EDGEROUTER_CERT_DIR"}},
 	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
@@ -71,9 +71,9 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.apps, "apps", "", "`file or folder` of application definitions, watched (default applications.json if it exists)")
 	f.BoolVar(&s.dev, "dev", false, "development: ports 8080 and 8443, data in ./.edgerouter, certificates of a local CA, and examples/quickstart when no application is configured")
 	f.StringVar(&s.bus, "bus", "off", "event bus; only `off` is available in this version")
-	f.StringVar(&s.docker, "docker", "off", "Docker engine to watch; only `off` is available in this version")
 	addStoreFlag(f, &s.store)
 	s.s3.addFlags(f)
+	s.docker.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
@@ -85,23 +85,12 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 // parser of flags cannot. What it returns is wrong usage.
 func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
 	for _, v := range slices.Concat(serveSettings, s3DiscoverySettings) {
-		if f.Changed(v.flag) {
-			continue
+		if err := v.fromEnvironment(f, env); err != nil {
+			return err
 		}
-		for _, name := range v.env {
-			value, given := env(name)
-			// Compose files pass on variables that are not set as empty ones, but
-			// an empty listener is an answer.
-			if value == "" && v.flag != "http" && v.flag != "https" {
-				continue
-			}
-			if given {
-				if err := f.Set(v.flag, value); err != nil {
-					return usagef("%s=%q: %w", name, value, err)
-				}
-				break
-			}
-		}
+	}
+	if err := s.docker.resolve(f, env); err != nil {
+		return err
 	}
 	if s.dev {
 		for _, v := range serveSettings {
@@ -118,6 +107,29 @@ func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) er
 		s.adminTokenFile = s.data + "/admin-token"
 	}
 	return s.check()
+}
+
+// fromEnvironment sets a flag that was not given from the first of its variables
+// that is.
+func (v *setting) fromEnvironment(f *pflag.FlagSet, env func(string) (string, bool)) error {
+	if f.Changed(v.flag) {
+		return nil
+	}
+	for _, name := range v.env {
+		value, given := env(name)
+		// Compose files pass on variables that are not set as empty ones, but
+		// an empty listener is an answer.
+		if value == "" && v.flag != "http" && v.flag != "https" {
+			continue
+		}
+		if given {
+			if err := f.Set(v.flag, value); err != nil {
+				return usagef("%s=%q: %w", name, value, err)
+			}
+			return nil
+		}
+	}
+	return nil
 }
 
 func (s *settings) check() error {
@@ -157,9 +169,6 @@ func (s *settings) check() error {
 	if s.bus != "off" && s.bus != "embedded" {
 		return usagef("--bus %q: the event bus is not available in this version; only off is", s.bus)
 	}
-	if s.docker != "off" {
-		return usagef("--docker %q: watching Docker is not available in this version; only off is", s.docker)
-	}
 	return nil
 }
 
@@ -167,7 +176,7 @@ func (s *settings) check() error {
 // know what to do with; they are told and passed over.
 func unavailable(env func(string) (string, bool)) (names []string) {
 	for _, name := range []string{
-		"DOCKER_URL", "DOCKER_HOST", "EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS",
+		"EDGEROUTER_BUS_LISTEN", "EDGEROUTER_BUS_PEERS",
 		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES", "EVENTHORIZON",
 	} {
 		if v, _ := env(name); v != "" {

@@ -501,3 +501,30 @@ func BenchmarkNext(b *testing.B) {
 		}
 	})
 }
+
+// origins is a source that knows where its applications come from.
+type origins struct {
+	*script
+	of map[string]Origin
+}
+
+func (o origins) Origins() map[string]Origin { return o.of }
+
+func TestMergeOrigin(t *testing.T) {
+	file, _ := emitter("file")
+	docker, _ := emitter("docker")
+	m, err := New(Options{
+		Sources: []Source{file, origins{docker, map[string]Origin{"a": {Name: "web"}}}}, Metrics: metrics.NewSet(), Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		source, id string
+		known      bool
+	}{{"docker", "a", true}, {"docker", "b", false}, {"file", "a", false}, {"nobody", "a", false}} {
+		if o, known := m.Origin(c.source, c.id); known != c.known || known && o.Name != "web" {
+			t.Errorf("%s %s: %+v, %v", c.source, c.id, o, known)
+		}
+	}
+}

@@ -31,14 +31,15 @@ func (e *NotAvailable) Error() string {
 // and middlewares even if their options are the same.
 func (g *Gateway) assemble(a *app.Application, order int, before service, refresh bool) (*service, []app.Problem) {
 	s := &service{definition: *a, order: order}
-	kept := !refresh && before.backend != nil && app.Equal(before.definition.Backend, a.Backend)
+	unchanged := !refresh && before.backend != nil && app.Equal(before.definition.Backend, a.Backend)
+	kept := unchanged || !refresh && updatable(before, a.Backend)
 	var notes []app.Problem
 
-	err := g.assembleHandler(a, s, before, kept)
+	err := g.assembleHandler(a, s, before, kept, refresh)
 	var missing *NotAvailable
 	switch {
 	case errors.As(err, &missing):
-		s.backend, s.direct, s.handler = nil, false, unavailable(missing)
+		s.backend, s.wrappers, s.direct, s.handler = nil, nil, false, unavailable(missing)
 		notes = append(notes, app.Problem{
 			App: a.ID, Field: missing.What + "s.kind", Value: missing.Kind, Message: missing.Error(),
 			Suggestion: "its frontends answer 503",
@@ -62,20 +63,26 @@ func (g *Gateway) assemble(a *app.Application, order int, before service, refres
 		return nil, problems
 	}
 	s.frontends = frontends
+	if kept && !unchanged && s.backend != nil {
+		if err := update(s.backend, a.Backend); err != nil {
+			return nil, []app.Problem{asProblem(a.ID, "", err)}
+		}
+	}
 	return s, notes
 }
 
 // assembleHandler fills in backend, handler and direct. On an error nothing that
 // it built is left open.
-func (g *Gateway) assembleHandler(a *app.Application, s *service, before service, kept bool) error {
+func (g *Gateway) assembleHandler(a *app.Application, s *service, before service, kept, refresh bool) error {
 	if kept && app.Equal(before.definition.Middlewares, a.Middlewares) {
-		s.backend, s.handler, s.direct = before.backend, before.handler, before.direct
+		s.backend, s.handler, s.direct, s.wrappers = before.backend, before.handler, before.direct, before.wrappers
 		return nil
 	}
-	wrappers, err := g.wrappers(a)
+	wrappers, err := g.wrappers(a, before, refresh)
 	if err != nil {
 		return err
 	}
+	s.wrappers = wrappers
 	if s.backend = before.backend; !kept {
 		if s.backend, err = g.buildBackend(a); err != nil {
 			return err
@@ -101,23 +108,6 @@ func (g *Gateway) buildBackend(a *app.Application) (Backend, error) {
 		return nil, inField("backend", err)
 	}
 	return b, nil
-}
-
-// wrappers builds the middlewares, the outermost first.
-func (g *Gateway) wrappers(a *app.Application) ([]Wrapper, error) {
-	var out []Wrapper
-	for i, m := range a.Middlewares {
-		build := g.opts.Middlewares[m.Kind]
-		if build == nil {
-			return nil, &NotAvailable{What: "middleware", Kind: string(m.Kind)}
-		}
-		w, err := build(a.ID, m)
-		if err != nil {
-			return nil, inField(fmt.Sprintf("middlewares[%d]", i), err)
-		}
-		out = append(out, w)
-	}
-	return out, nil
 }
 
 // unavailable answers for an application whose backend or middleware is not in

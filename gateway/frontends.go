@@ -19,9 +19,9 @@ type frontend struct {
 func sameEntry(a, b frontend) bool { return a.entry == b.entry }
 
 // entries appends the entries of the frontend to a table's.
-func (f *frontend) entries(to []*router.Entry, plain plainRules) []*router.Entry {
-	if f.rule != nil && len(f.rule.asHosts) > 0 && plain.allow(f.rule.hosts) {
-		return append(to, f.rule.asHosts...)
+func (f *frontend) entries(to []*router.Entry, plain *plainRules) []*router.Entry {
+	if f.rule != nil && plain.allow(f.rule) {
+		return append(to, f.rule.plain.entries...)
 	}
 	return append(to, f.entry)
 }
@@ -84,7 +84,7 @@ func newFrontend(d *app.Frontend, e router.Entry) (frontend, error) {
 			return f, err
 		}
 		e.Kind, e.Rule, e.Text = router.Rule, rule.matcher, d.Rule
-		rule.plainEntries(parsed, e)
+		rule.plain = newPlainRule(parsed, rule.matcher, e)
 		f.rule = rule
 	default:
 		return f, errors.New("frontend kind " + string(d.Kind) + " is not known")

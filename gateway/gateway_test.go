@@ -347,6 +347,19 @@ func TestRules(t *testing.T) {
 	f.wantAsk(t, "a.example.com", "/api/of/the/firstborn", "http://api") // rules keep Traefik's string prefix
 	f.wantAsk(t, "a.example.com", "/", "http://plain")
 	f.wantAsk(t, "b.example.com", "/api", "http://plain")
+	for _, path := range []string{"/", "/api/of/the/firstborn"} {
+		if e := f.Lookup([]byte("a.example.com"), []byte(path), nil); e.Kind != router.Exact {
+			t.Errorf("%s is matched as %v", path, e.Kind)
+		}
+	}
+	// One that asks for more stays a rule, and so do those that come after it.
+	get := rule("get", "http://get", "Host(`a.example.com`) && PathPrefix(`/api`) && ClientIP(`::/0`)")
+	f.Apply(files(plain, api, get))
+	for path, want := range map[string]router.Kind{"/": router.Rule, "/api/of/the/first": router.Rule} {
+		if e := f.Lookup([]byte("a.example.com"), []byte(path), nil); e.Kind != want {
+			t.Errorf("%s is matched as %v", path, e.Kind)
+		}
+	}
 	f.Apply(files(plain))
 	if e := f.Lookup([]byte("a.example.com"), []byte("/api"), nil); e == nil || e.Kind != router.Exact {
 		t.Error("the rule is not an exact host again")

@@ -57,18 +57,6 @@ func (d Standard) Builders() map[app.BackendKind]Builder {
 	return kinds
 }
 
-// Middlewares are the middleware kinds of this version.
-func (d Standard) Middlewares() map[app.MiddlewareKind]MiddlewareBuilder {
-	return map[app.MiddlewareKind]MiddlewareBuilder{
-		app.MiddlewareAuthV0: func(id string, m app.Middleware) (Wrapper, error) {
-			if m.AuthV0 == nil {
-				return nil, missing("auth_v0_opts")
-			}
-			return d.gate(id, *m.AuthV0)
-		},
-	}
-}
-
 // missing is for definitions that no decoder has seen.
 func missing(field string) error { return fmt.Errorf("%s is missing", field) }
 

@@ -26,8 +26,7 @@ func (g *Gateway) Refresh() {
 // refersOutside says whether a definition depends on more than itself.
 func refersOutside(a *app.Application) bool {
 	for i := range a.Middlewares {
-		m := &a.Middlewares[i]
-		if m.AuthV0 != nil && m.AuthV0.BearerToken.IsReference() {
+		if middlewareRefersOutside(&a.Middlewares[i]) {
 			return true
 		}
 	}
@@ -35,11 +34,15 @@ func refersOutside(a *app.Application) bool {
 }
 
 func backendRefersOutside(b *app.Backend) bool {
-	if p := b.PeerSet; p != nil && p.TLSConfig != nil {
-		return p.TLSConfig.CAFile != "" || p.TLSConfig.ClientCertFile != "" || p.TLSConfig.ClientKeyFile != ""
+	if p := b.PeerSet; p != nil {
+		return tlsRefersOutside(p.TLSConfig)
 	}
 	if v0 := b.AuthV0; v0 != nil {
 		return v0.BearerToken.IsReference() || v0.AuthorizedBackend != nil && backendRefersOutside(v0.AuthorizedBackend)
 	}
 	return false
+}
+
+func tlsRefersOutside(c *app.TLSConfig) bool {
+	return c != nil && (c.CAFile != "" || c.ClientCertFile != "" || c.ClientKeyFile != "")
 }

@@ -17,9 +17,8 @@ type ruleFrontend struct {
 	// bounded false: it may be any host.
 	hosts   []string
 	bounded bool
-	// asHosts are entries of exact hosts that take the same requests, for a rule
-	// that is no more than hosts; see plainRules.
-	asHosts []*router.Entry
+	length  int        // of its text, which is its priority
+	plain   *plainRule // nil: it is more than hosts and a prefix
 }
 
 // newRule compiles a rule expression. Errors are problems of the field.
@@ -32,66 +31,9 @@ func newRule(text string) (*ruleFrontend, app.Rule, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &ruleFrontend{matcher: matcher}
+	r := &ruleFrontend{matcher: matcher, length: len(text)}
 	r.hosts, r.bounded = boundHosts(parsed)
 	return r, parsed, nil
-}
-
-// plainEntries makes asHosts. An explicit priority orders rules among
-// themselves as well, so such a rule stays one.
-func (r *ruleFrontend) plainEntries(parsed app.Rule, e router.Entry) {
-	frontends, ok := app.HostnameFrontends(parsed)
-	if !ok || e.HasPriority {
-		return
-	}
-	for _, f := range frontends {
-		plain := e
-		plain.Kind, plain.Host, plain.Rule, plain.Text = router.Exact, f.Hostname, nil, ""
-		r.asHosts = append(r.asHosts, &plain)
-	}
-}
-
-// plainRules says which rules that are no more than hosts may become exact
-// hosts in a table. Exact hosts go before every rule, so that is right only
-// where no other rule can take the same host: Host(`a`) must not go before
-// Host(`a`) && PathPrefix(`/api`), which is longer and wins as a rule.
-type plainRules struct {
-	none    bool            // some rule may take any host
-	claimed map[string]bool // hosts that a rule claims that must stay one
-}
-
-// plainRules looks through the rules of the running set.
-func (g *Gateway) plainRules() plainRules {
-	p := plainRules{claimed: map[string]bool{}}
-	for _, set := range g.sets {
-		for _, r := range set.apps {
-			for i := range r.served.frontends {
-				f := &r.served.frontends[i]
-				if f.rule == nil || len(f.rule.asHosts) > 0 {
-					continue
-				}
-				if !f.rule.bounded {
-					p.none = true
-				}
-				for _, host := range f.rule.hosts {
-					p.claimed[host] = true
-				}
-			}
-		}
-	}
-	return p
-}
-
-func (p *plainRules) allow(hosts []string) bool {
-	if p.none {
-		return false
-	}
-	for _, host := range hosts {
-		if p.claimed[host] {
-			return false
-		}
-	}
-	return true
 }
 
 // compile translates a rule into the router's matchers.

@@ -48,6 +48,7 @@ type service struct {
 	backend    Backend // nil: unavailable, or nothing
 	handler    fasthttp.RequestHandler
 	direct     bool
+	wrappers   []Wrapper  // as definition.Middlewares; nil: unavailable
 	slot       *slot      // where the entries find handler
 	frontends  []frontend // as definition.Frontends
 }
@@ -115,7 +116,7 @@ func (r *running) show() bool {
 }
 
 // entries are the router entries of what is served.
-func (r *running) entries(to []*router.Entry, plain plainRules) []*router.Entry {
+func (r *running) entries(to []*router.Entry, plain *plainRules) []*router.Entry {
 	for i := range r.served.frontends {
 		to = r.served.frontends[i].entries(to, plain)
 	}

@@ -4,7 +4,7 @@ import "edgerouter/router"
 
 // table builds the routing table of g.sets.
 func (g *Gateway) table(c *change, total int) (*router.Table, []Conflict) {
-	plain := g.plainRules()
+	plain := g.plainRules(c)
 	entries := make([]*router.Entry, 0, total+total/2)
 	for _, set := range g.sets {
 		for _, r := range set.apps {

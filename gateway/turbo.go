@@ -145,3 +145,21 @@ func (b *cached) Close() {
 	b.cache.Close()
 	b.Backend.Close()
 }
+
+// Updatable asks the inner backend.
+func (b *turbocharged) Updatable(from, to app.Backend) bool {
+	u, ok := b.Backend.(Updater)
+	return ok && u.Updatable(from, to)
+}
+
+// Update changes the inner backend.
+func (b *turbocharged) Update(to app.Backend) error { return b.Backend.(Updater).Update(to) }
+
+// Updatable asks the inner backend.
+func (b *cached) Updatable(from, to app.Backend) bool {
+	u, ok := b.Backend.(Updater)
+	return ok && u.Updatable(from, to)
+}
+
+// Update changes the inner backend.
+func (b *cached) Update(to app.Backend) error { return b.Backend.(Updater).Update(to) }

@@ -50,6 +50,7 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 		{"wildcard", []*Entry{wildcard("w", "*.example.com", "/")}, "a.example.com", "/"},
 		{"any host", []*Entry{anyHost("a", "/.well-known")}, "a", "/.well-known/x"},
 		{"many prefixes", prefixes, "h", "/a/42/x"},
+		{"a prefix as text", []*Entry{exact("s", "h", "/a"), asText(exact("t", "h", "/a"))}, "h", "/ab"},
 		{"regexps", patterns, "app42.abc.xx.com", "/"},
 		{"regexps, upper case", patterns, "App42.abc.a-b.com", "/"},
 		{"rule", rules, "r.ab", "/a/1"},

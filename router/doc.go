@@ -29,7 +29,9 @@
 //
 // Path prefixes match whole segments: /foo and /foo/ both take /foo and
 // /foo/bar and not /foobar. The rule matcher PathPrefix is the exception: as in
-// Traefik it is a plain string prefix.
+// Traefik it is a plain string prefix. So is the prefix of an entry that says
+// StringPrefix, which is how a rule of hosts and such a prefix is had for the
+// price of hosts; at the same length a prefix by segments goes first.
 //
 // Match wants the path as NormalizePath returns it. That form keeps %2F (and
 // %5C) encoded, so an encoded slash never separates segments. A backend may

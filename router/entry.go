@@ -55,7 +55,11 @@ type Entry struct {
 	// PathPrefix is matched by whole segments; "" means "/". It narrows every
 	// kind, rules included.
 	PathPrefix string
-	Rule       Matcher // Rule
+	// StringPrefix has PathPrefix compared as text, as the matcher PathPrefix of a
+	// rule is: /products takes /products-for-sale, /products/ does not take
+	// /products. An entry with the same prefix by segments goes before it.
+	StringPrefix bool
+	Rule         Matcher // Rule
 	// Text is the rule as it was written. Its length is the rule's default
 	// priority. Without it the text of Rule itself is taken, when it has one.
 	Text string

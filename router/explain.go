@@ -61,7 +61,7 @@ func (t *Table) Explain(host, path []byte, a Attributes) Explanation {
 	for _, n := range losers {
 		switch {
 		case n.entry == x.Winner:
-		case !under(normal, n.prefix):
+		case !n.underPrefix(normal):
 			x.Losers = append(x.Losers, Loser{Entry: n.entry, Why: fmt.Sprintf("the host fits, but the path is not under its prefix %s", cmp.Or(n.prefix, "/"))})
 		case x.Winner == nil:
 			x.Losers = append(x.Losers, Loser{Entry: n.entry, Matches: true, Why: "the request is refused because of its path"})

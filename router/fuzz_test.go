@@ -64,7 +64,7 @@ var fuzzPatterns = func() (l []*HostPattern) {
 func fuzzEntries(d *dice) []*Entry {
 	entries := make([]*Entry, d.roll(48))
 	for i := range entries {
-		e := &Entry{App: "app-" + strconv.Itoa(d.roll(4)), Order: d.roll(3), Frontend: i, Kind: Kind(d.roll(5)), PathPrefix: pick(d, fuzzPrefixes)}
+		e := &Entry{App: "app-" + strconv.Itoa(d.roll(4)), Order: d.roll(3), Frontend: i, Kind: Kind(d.roll(5)), PathPrefix: pick(d, fuzzPrefixes), StringPrefix: d.roll(3) == 0}
 		switch e.Kind {
 		case Exact:
 			e.Host = pick(d, fuzzHosts)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"strings"
@@ -10,6 +11,25 @@ import (
 type mount struct {
 	prefix string // canonical
 	entry  *Entry
+}
+
+// takes is asked for each prefix of a host. Whether it is one by segments only
+// matters where it ends within a segment.
+func (m *mount) takes(path []byte) bool {
+	n := len(m.prefix)
+	return len(path) >= n && string(path[:n]) == m.prefix && (len(path) == n || path[n] == '/' || n == 0 || m.entry.StringPrefix)
+}
+
+// sameText orders mounts that have the same prefix: by segments goes first, as
+// it takes less, unless both take everything.
+func (m *mount) sameText(o *mount) int {
+	switch {
+	case m.prefix == "" || m.entry.StringPrefix == o.entry.StringPrefix:
+		return 0
+	case o.entry.StringPrefix:
+		return -1
+	}
+	return 1
 }
 
 // mounts finds the longest prefix of a path.
@@ -33,14 +53,14 @@ func newMounts(list []mount, host string, lost func(host string, loser, winner m
 			if len(a.prefix) != len(b.prefix) {
 				return len(b.prefix) - len(a.prefix)
 			}
-			if c := strings.Compare(a.prefix, b.prefix); c != 0 {
+			if c := cmp.Or(strings.Compare(a.prefix, b.prefix), a.sameText(&b)); c != 0 {
 				return c
 			}
 			return compareEntries(a.entry, b.entry)
 		})
 		n := 1
 		for _, m := range list[1:] {
-			if winner := list[n-1]; winner.prefix == m.prefix {
+			if winner := list[n-1]; winner.prefix == m.prefix && winner.sameText(&m) == 0 {
 				lost(host, m, winner)
 				continue
 			}
@@ -52,7 +72,9 @@ func newMounts(list []mount, host string, lost func(host string, loser, winner m
 	if len(list) <= scanLimit {
 		return mounts{list: list}
 	}
-	slices.SortFunc(list, func(a, b mount) int { return strings.Compare(a.prefix, b.prefix) })
+	slices.SortFunc(list, func(a, b mount) int {
+		return cmp.Or(strings.Compare(a.prefix, b.prefix), b.sameText(&a))
+	})
 	up := make([]int32, len(list))
 	for i := range list {
 		// What begins with a prefix follows it without a gap, so the nearest
@@ -70,7 +92,7 @@ func newMounts(list []mount, host string, lost func(host string, loser, winner m
 func (m *mounts) find(path []byte) *Entry {
 	if m.up == nil {
 		for i := range m.list {
-			if at := &m.list[i]; under(path, at.prefix) {
+			if at := &m.list[i]; at.takes(path) {
 				return at.entry
 			}
 		}
@@ -79,7 +101,7 @@ func (m *mounts) find(path []byte) *Entry {
 	// All prefixes of path are the last one that is not after path in order,
 	// or above it.
 	i := int32(sort.Search(len(m.list), func(i int) bool { return m.list[i].prefix > string(path) })) - 1
-	for i >= 0 && !under(path, m.list[i].prefix) {
+	for i >= 0 && !m.list[i].takes(path) {
 		i = (*m.up)[i]
 	}
 	if i < 0 {

@@ -28,7 +28,11 @@ type node struct {
 func newNode(e *Entry) (node, error) {
 	n := node{entry: e, kind: e.Kind}
 	var err error
-	if n.prefix, err = CanonicalPrefix(e.PathPrefix); err != nil {
+	if e.StringPrefix {
+		if n.prefix = normalLiteral(e.PathPrefix); n.prefix == "/" {
+			n.prefix = ""
+		}
+	} else if n.prefix, err = CanonicalPrefix(e.PathPrefix); err != nil {
 		return n, fmt.Errorf("path_prefix %q cannot be matched: %w", e.PathPrefix, err)
 	}
 	switch e.Kind {
@@ -61,18 +65,24 @@ func newNode(e *Entry) (node, error) {
 	return n, nil
 }
 
+// underPrefix says whether the prefix takes a path.
+func (n *node) underPrefix(path []byte) bool {
+	return (&mount{prefix: n.prefix, entry: n.entry}).takes(path)
+}
+
 // claim is what may be claimed once.
 type claim struct {
 	kind     Kind
 	host     string // or host expression, or rule
 	prefix   string
+	text     bool // prefix is compared as text
 	explicit bool
 	priority int
 }
 
 // claim returns false for a rule that has no text: it conflicts with nothing.
 func (n *node) claim() (claim, bool) {
-	c := claim{kind: n.kind, host: n.host, prefix: n.prefix, explicit: n.entry.HasPriority}
+	c := claim{kind: n.kind, host: n.host, prefix: n.prefix, text: n.textual() == 1, explicit: n.entry.HasPriority}
 	if c.explicit {
 		c.priority = n.entry.Priority
 	}
@@ -103,6 +113,8 @@ func (n *node) describe() string {
 		}
 	}
 	switch {
+	case n.textual() == 1:
+		s += n.prefix + "*"
 	case n.prefix != "":
 		s += n.prefix
 	case n.kind != Rule:
@@ -157,10 +169,20 @@ func compareNodes(a, b *node) int {
 		cmp.Compare(b.natural, a.natural),
 		cmp.Compare(len(b.prefix), len(a.prefix)),
 		cmp.Compare(a.kind, b.kind),
+		cmp.Compare(a.textual(), b.textual()),
 	); c != 0 {
 		return c
 	}
 	return compareSources(a, b)
+}
+
+// textual is 1 for a prefix that is compared as text, and so takes more than the
+// same one by segments.
+func (n *node) textual() int {
+	if n.prefix != "" && n.entry.StringPrefix {
+		return 1
+	}
+	return 0
 }
 
 // compareSources is who wins among equals.

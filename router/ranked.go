@@ -89,7 +89,7 @@ func (r *ranked) find(host, path []byte, a Attributes) *Entry {
 // takes says whether the node takes a request whose host is one that it was
 // found by.
 func (n *node) takes(host, path []byte, a Attributes) bool {
-	if !under(path, n.prefix) {
+	if !n.underPrefix(path) {
 		return false
 	}
 	switch n.kind {

@@ -56,7 +56,19 @@ func referenceHost(host string) string {
 	}, host)
 }
 
-func referencePrefix(e *Entry) string { return strings.TrimSuffix(e.PathPrefix, "/") }
+func referencePrefix(e *Entry) string {
+	if e.StringPrefix && e.PathPrefix != "/" {
+		return e.PathPrefix
+	}
+	return strings.TrimSuffix(e.PathPrefix, "/")
+}
+
+func referenceTextual(e *Entry) int {
+	if e.StringPrefix && referencePrefix(e) != "" {
+		return 1
+	}
+	return 0
+}
 
 func referenceKind(e *Entry) Kind {
 	if e.Kind == Exact && strings.HasPrefix(e.Host, "*.") {
@@ -68,12 +80,13 @@ func referenceKind(e *Entry) Kind {
 type referenceClaimed struct {
 	kind        Kind
 	what, where string
+	textual     int
 	explicit    bool
 	priority    int
 }
 
 func referenceClaim(e *Entry) referenceClaimed {
-	c := referenceClaimed{kind: referenceKind(e), where: referencePrefix(e), explicit: e.HasPriority}
+	c := referenceClaimed{kind: referenceKind(e), where: referencePrefix(e), textual: referenceTextual(e), explicit: e.HasPriority}
 	if e.HasPriority {
 		c.priority = e.Priority
 	}
@@ -134,6 +147,7 @@ func referenceOrder(a, b *Entry) int {
 		length(b)-length(a),
 		len(referencePrefix(b))-len(referencePrefix(a)),
 		int(referenceKind(a))-int(referenceKind(b)),
+		referenceTextual(a)-referenceTextual(b),
 		source,
 	)
 }
@@ -141,7 +155,11 @@ func referenceOrder(a, b *Entry) int {
 func referenceTakes(e *Entry, host, path string, a Attributes) bool {
 	prefix := strings.Split(referencePrefix(e), "/")
 	segments := strings.Split(path, "/")
-	if referencePrefix(e) != "" && (len(segments) < len(prefix) || !slices.Equal(prefix, segments[:len(prefix)])) {
+	if e.StringPrefix {
+		if !strings.HasPrefix(path, referencePrefix(e)) {
+			return false
+		}
+	} else if referencePrefix(e) != "" && (len(segments) < len(prefix) || !slices.Equal(prefix, segments[:len(prefix)])) {
 		return false
 	}
 	switch referenceKind(e) {

@@ -48,6 +48,10 @@ func byRegexp(app, text, prefix string) *Entry {
 func byRule(app, text string, m Matcher) *Entry {
 	return &Entry{App: app, Kind: Rule, Text: text, Rule: m}
 }
+func asText(e *Entry) *Entry {
+	e.StringPrefix = true
+	return e
+}
 func withPriority(e *Entry, priority int) *Entry {
 	e.Priority, e.HasPriority = priority, true
 	return e
@@ -58,6 +62,7 @@ func TestMatch(t *testing.T) {
 	for _, p := range strings.Fields("/a /a-b /a/b /a/b/c /ab /b /b.c /b/c /c /d /e /f /g /h /i /j /k /a/b/cc /a/b-c") {
 		long = append(long, exact(p, "h", p))
 	}
+	text := append(slices.Clone(long), asText(exact("text", "h", "/a/b/c")), asText(exact("deep", "h", "/a/b/c/")), asText(exact("broad", "h", "/a/")))
 	for _, tt := range []struct {
 		name    string
 		entries []*Entry
@@ -74,6 +79,13 @@ func TestMatch(t *testing.T) {
 		{"segments", []*Entry{exact("foo", "h", "/foo"), exact("bar", "h", "/bar/")}, map[string]string{
 			"h /foo": "foo", "h /foo/": "foo", "h /foo/bar": "foo", "h /foobar": "", "h /fo": "", "h /": "", "h /Foo": "",
 			"h /bar": "bar", "h /bar/": "bar", "h /bar/x": "bar", "h /barx": "", "h *": "",
+		}},
+		{"prefixes as text", []*Entry{asText(exact("t", "h", "/foo")), exact("s", "h", "/foo"), asText(exact("bar", "h", "/bar/")), asText(exact("root", "g", "/")), asText(exact("x", "g", "/%78 y"))}, map[string]string{
+			"h /foo": "s", "h /foo/x": "s", "h /food": "t", "h /foo-": "t", "h /fo": "", "h /bar": "", "h /bar/": "bar", "h /bar/x": "bar", "g /": "root", "g *": "root", "g /x yz": "x",
+			"h /foo%2Fx": "",
+		}},
+		{"many prefixes, some as text", text, map[string]string{
+			"h /a/b/c": "/a/b/c", "h /a/b/c/d": "deep", "h /a/b/cc": "/a/b/cc", "h /a/b/ccc": "text", "h /a/b/c-": "text", "h /a": "/a", "h /a/x": "broad", "h /a/b/x": "/a/b", "h /ax": "root",
 		}},
 		{"longest prefix", []*Entry{exact("root", "h", "/"), exact("a", "h", "/a"), exact("ab", "h", "/a/b"), exact("abc", "h", "/a/b/c")}, map[string]string{
 			"h /": "root", "h /x": "root", "h *": "root", "h /a": "a", "h /ab": "root", "h /a/x": "a", "h /a/b": "ab", "h /a/bc": "a", "h /a/b/c/d": "abc",

@@ -14,16 +14,16 @@ import (
 
 // fullListener has no descriptors left for a while.
 type fullListener struct {
-	*net.TCPListener
+	tcpListener
 	full     atomic.Bool
 	failures atomic.Int64
 }
 
 func (l *fullListener) Accept() (net.Conn, error) {
-	nc, err := l.TCPListener.Accept()
+	nc, err := l.tcpListener.Accept()
 	if err == nil && l.full.Load() {
 		// The connection stays in the backlog, in real life.
-		nc.(*net.TCPConn).SetLinger(0)
+		nc.(interface{ SetLinger(int) error }).SetLinger(0)
 		nc.Close()
 		l.failures.Add(1)
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
@@ -33,7 +33,7 @@ func (l *fullListener) Accept() (net.Conn, error) {
 
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
-	ln := &fullListener{TCPListener: listen(t).(*net.TCPListener)}
+	ln := &fullListener{tcpListener: listen(t).(tcpListener)}
 	r := startOn(t, ln, nil)
 	idle, busy := r.dial(), r.dial()
 	idle.open()

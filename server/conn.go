@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -19,9 +20,9 @@ import (
 type conn struct {
 	net.Conn // plain or TLS: where bytes of HTTP go through
 	srv      *Server
-	raw      net.Conn     // as it was accepted
-	tcp      *net.TCPConn // raw, if it is one
-	tls      *tls.Conn    // nil on plain connections
+	raw      net.Conn  // as it was accepted
+	tcp      tcpConn   // raw, if it is one
+	tls      *tls.Conn // nil on plain connections
 	x        wire.Exchange
 	ctx      *fasthttp.RequestCtx
 	filled   bool          // ctx was used by the request
@@ -31,8 +32,9 @@ type conn struct {
 	trusted  bool       // peer is a trusted proxy
 	client   netip.Addr // who the request is from: peer, or what a trusted proxy says
 	fwd      forward
-	path     []byte // scratch for the normalized path
-	target   []byte // scratch for the stripped target
+	path     []byte   // scratch for the normalized path
+	target   []byte   // scratch for the stripped target
+	scratch  *scratch // what path, target and others were borrowed from; nil while parked
 	one      [1]byte
 	idle     *idleReader // made for the second request
 	requests uint64
@@ -68,8 +70,8 @@ const freshGrace = int64(800 * time.Millisecond)
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{Conn: nc, srv: s, raw: nc}
-	c.tcp, _ = nc.(*net.TCPConn)
-	c.from(nc.RemoteAddr())
+	c.tcp, _ = nc.(tcpConn)
+	c.from(addressOf(nc))
 	c.x.Client = c
 	c.x.In.Reset(c)
 	c.idleFrom = wire.Now() + freshGrace
@@ -77,10 +79,32 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// from says who is at the other end.
-func (c *conn) from(a net.Addr) {
+// tcpConn is what a TCP connection can do beyond a net.Conn.
+type tcpConn interface {
+	net.Conn
+	syscall.Conn
+	SetLinger(sec int) error
+}
+
+// addressOf is the other end's; invalid when that is not TCP.
+func addressOf(nc net.Conn) netip.Addr {
+	if s, ok := nc.(interface{ remote() netip.Addr }); ok {
+		return s.remote() // spares making a net.Addr
+	}
+	return ipOf(nc.RemoteAddr())
+}
+
+func ipOf(a net.Addr) netip.Addr {
 	if t, ok := a.(*net.TCPAddr); ok {
-		c.peer = t.AddrPort().Addr().Unmap().WithZone("")
+		return t.AddrPort().Addr()
+	}
+	return netip.Addr{}
+}
+
+// from says who is at the other end.
+func (c *conn) from(a netip.Addr) {
+	if a.IsValid() {
+		c.peer = a.Unmap().WithZone("")
 		c.trusted = c.srv.trusts(c.peer)
 	}
 }
@@ -130,8 +154,7 @@ func (c *conn) end() {
 	if p := recover(); p != nil {
 		c.panicked(p, debug.Stack())
 	} else {
-		c.x.Release()
-		c.releaseCtx()
+		c.handBack()
 	}
 	c.Conn.Close()
 	c.account()

@@ -135,17 +135,17 @@ func TestDrainUnderLoad(t *testing.T) {
 }
 
 // slowListener takes a millisecond for each connection, as one does under load.
-type slowListener struct{ *net.TCPListener }
+type slowListener struct{ tcpListener }
 
 func (l slowListener) Accept() (net.Conn, error) {
 	time.Sleep(time.Millisecond)
-	return l.TCPListener.Accept()
+	return l.tcpListener.Accept()
 }
 
 // TestBacklogIsServed: connections that the kernel has accepted are not lost.
 func TestBacklogIsServed(t *testing.T) {
 	t.Parallel()
-	r := startOn(t, slowListener{listen(t).(*net.TCPListener)}, nil)
+	r := startOn(t, slowListener{listen(t).(tcpListener)}, nil)
 	var clients []*client
 	for range 60 {
 		c := r.dial()

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,11 +53,18 @@ func start(t *testing.T, change func(*server.Config, *router.Entry)) *rig {
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := server.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ln
+}
+
+// tcpListener is what Serve makes use of in a listener.
+type tcpListener interface {
+	net.Listener
+	syscall.Conn
+	SetDeadline(time.Time) error
 }
 
 func startOn(t *testing.T, ln net.Listener, change func(*server.Config, *router.Entry)) *rig {

@@ -24,6 +24,7 @@ const (
 // none: the client left, stayed idle, or sent what cannot be taken and has been
 // told so.
 func (c *conn) next() bool {
+	c.borrow()
 	c.x.In.Acquire()
 	c.reading = readingIdle
 	seen := 0 // buffered bytes in which the head did not end
@@ -85,9 +86,7 @@ var errHeadTimeout = &wire.Error{Status: 408, Reason: "the request's head did no
 
 // park waits for the first byte of the next request without holding buffers.
 func (c *conn) park() bool {
-	c.x.Release()
-	c.path, c.target, c.fwd = nil, nil, forward{}
-	c.releaseCtx()
+	c.handBack()
 	c.account()
 	c.srv.conns.park(c)
 	defer c.srv.conns.unpark(c)
@@ -111,6 +110,7 @@ func (c *conn) park() bool {
 		}
 		n, err := c.Conn.Read(c.one[:])
 		if n > 0 {
+			c.borrow()
 			c.x.In.Acquire()
 			c.x.In.Unread(c.one[0])
 			return true

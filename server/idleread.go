@@ -3,6 +3,8 @@ package server
 import (
 	"io"
 	"syscall"
+
+	"edgerouter/internal/nowait"
 )
 
 // idleReader waits for the next request of a plain connection. It holds a buffer
@@ -39,12 +41,7 @@ func (c *conn) fillIdle() error {
 func (c *conn) tryRead(r *idleReader, fd int) bool {
 	in := &c.x.In
 	in.Acquire()
-	for {
-		r.n, r.err = syscall.Read(fd, in.Room())
-		if r.err != syscall.EINTR {
-			break
-		}
-	}
+	r.n, r.err = nowait.Read(fd, in.Room())
 	switch {
 	case r.err == syscall.EAGAIN:
 		in.Release()

@@ -24,7 +24,7 @@ func (c *conn) readProxyHeader() bool {
 	switch {
 	case err == nil:
 		if !head.Command.IsLocal() {
-			c.from(head.SourceAddr)
+			c.from(ipOf(head.SourceAddr))
 		}
 	case !errors.Is(err, proxyproto.ErrNoProxyProtocol):
 		c.srv.Stats.Refused.Add(1)

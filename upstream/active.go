@@ -19,6 +19,10 @@ const (
 	defaultUnhealthyAfter = 3
 )
 
+// joinInterval is the longest time between two checks of a peer that is joining:
+// a deployment may wait for it.
+const joinInterval = time.Second
+
 // maxChecks is how many peers of a set are checked at the same time.
 const maxChecks = 32
 
@@ -33,6 +37,7 @@ type check struct {
 
 type checkResult struct {
 	p   *peer
+	c   *check // of p when it began
 	err error
 }
 
@@ -53,17 +58,19 @@ type checker struct {
 
 // runHealthChecks checks the peers until ctx ends: each at once when it is
 // first seen, then every interval, shifted by up to a tenth either way so that
-// many sets do not check in step. A peer that joins is seen with the next check
-// of any other, thus within an interval.
+// many sets do not check in step. A value from changed (may be nil) says that
+// there are other peers than before.
 //
 // A peer that is up goes down after so many failures in a row and comes back
 // after so many successes in a row; its first check decides alone, since
-// nothing speaks for an address that was just put in. onChange (may be nil) is
-// told after the peer's state was set.
+// nothing speaks for an address that was just put in. One that joined a running
+// set (flagJoining) is checked every second at least until it succeeds for the
+// first time, which is all it needs: it may just have been started. onChange (may
+// be nil) is told after the peer's state was set.
 //
 // It is to be run in a goroutine and returns when all checks under way have
 // ended, which end with ctx.
-func runHealthChecks(ctx context.Context, peers func() []*peer, opts app.HealthCheck,
+func runHealthChecks(ctx context.Context, peers func() []*peer, changed <-chan struct{}, opts app.HealthCheck,
 	probe func(ctx context.Context, p *peer) error, onChange func(p *peer, up bool, reason string)) {
 	k := &checker{
 		interval:  positive(time.Duration(opts.Interval), defaultCheckInterval),
@@ -84,6 +91,8 @@ func runHealthChecks(ctx context.Context, peers func() []*peer, opts app.HealthC
 			return
 		case r := <-k.results:
 			k.note(r)
+		case <-changed:
+			k.follow(peers())
 		case <-timer.C:
 			k.follow(peers())
 		}
@@ -124,7 +133,7 @@ func (k *checker) start(ctx context.Context) time.Duration {
 			k.workers.Go(func() {
 				limited, cancel := context.WithTimeout(ctx, k.timeout)
 				defer cancel()
-				r := checkResult{p, k.probe(limited, p)}
+				r := checkResult{p, c, k.probe(limited, p)}
 				select {
 				case k.results <- r:
 				case <-ctx.Done():
@@ -139,18 +148,24 @@ func (k *checker) start(ctx context.Context) time.Duration {
 func (k *checker) note(r checkResult) {
 	k.running--
 	c := k.checks[r.p]
-	if c == nil {
-		return // it left meanwhile
+	if c != r.c {
+		return // it left meanwhile, and may have come back
 	}
 	c.running = false
-	spread := int64(k.interval) / 10
-	c.due = time.Now().Add(k.interval + time.Duration(rand.Int64N(2*spread+1)-spread))
+	flags := r.p.flags.Load()
+	down, joining := flags&flagDown != 0, flags&flagJoining != 0
+	pause := k.interval
+	if joining && r.err != nil {
+		pause = min(pause, joinInterval)
+	}
+	spread := int64(pause) / 10
+	c.due = time.Now().Add(pause + time.Duration(rand.Int64N(2*spread+1)-spread))
 	first := !c.done
 	c.done = true
-	down := r.p.flags.Load()&flagDown != 0
 	if r.err == nil {
 		c.good, c.bad = c.good+1, 0
-		if down && (first || c.good >= k.healthy) {
+		r.p.setJoining(false)
+		if down && (first || joining || c.good >= k.healthy) {
 			r.p.setUp()
 			k.tell(r.p, true, fmt.Sprintf("health check succeeded (%d in a row)", c.good))
 		}

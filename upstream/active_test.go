@@ -19,6 +19,7 @@ import (
 type checked struct {
 	mu      sync.Mutex
 	peers   []*peer
+	changed chan struct{}
 	failing map[*peer]error
 	counts  map[*peer]int
 	events  []string
@@ -27,7 +28,7 @@ type checked struct {
 
 func runChecked(t *testing.T, n int, opts app.HealthCheck, failing ...int) *checked {
 	t.Helper()
-	k := &checked{peers: testPeers(t, n), failing: map[*peer]error{}, counts: map[*peer]int{}}
+	k := &checked{peers: testPeers(t, n), changed: make(chan struct{}), failing: map[*peer]error{}, counts: map[*peer]int{}}
 	for _, i := range failing {
 		k.failing[k.peers[i]] = errors.New("refused")
 	}
@@ -39,7 +40,7 @@ func runChecked(t *testing.T, n int, opts app.HealthCheck, failing ...int) *chec
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			return k.peers
-		}, opts, func(_ context.Context, p *peer) error {
+		}, k.changed, opts, func(_ context.Context, p *peer) error {
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			k.counts[p]++
@@ -61,6 +62,12 @@ func (k *checked) fail(i int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.failing[k.peers[i]] = err
+}
+
+func (k *checked) count(i int) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.counts[k.peers[i]]
 }
 
 func (k *checked) down(i int) bool { return k.peers[i].flags.Load()&flagDown != 0 }
@@ -137,7 +144,7 @@ func TestFirstSuccessBringsUp(t *testing.T) {
 		p := testPeers(t, 1)
 		p[0].setDown("from before")
 		ctx, cancel := context.WithCancel(t.Context())
-		go runHealthChecks(ctx, func() []*peer { return p }, app.HealthCheck{}, func(context.Context, *peer) error { return nil }, nil)
+		go runHealthChecks(ctx, func() []*peer { return p }, nil, app.HealthCheck{}, func(context.Context, *peer) error { return nil }, nil)
 		synctest.Wait()
 		if p[0].flags.Load() != 0 {
 			t.Error("still down")
@@ -153,7 +160,7 @@ func TestIntervalAndJitter(t *testing.T) {
 		p := testPeers(t, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), 1000*time.Second)
 		defer cancel()
-		runHealthChecks(ctx, func() []*peer { return p }, app.HealthCheck{Interval: app.Duration(10 * time.Second)},
+		runHealthChecks(ctx, func() []*peer { return p }, nil, app.HealthCheck{Interval: app.Duration(10 * time.Second)},
 			func(context.Context, *peer) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -183,7 +190,7 @@ func TestChecksTimeOut(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var ended atomic.Int64
 		go func() {
-			runHealthChecks(ctx, func() []*peer { return p }, app.HealthCheck{Timeout: app.Duration(3 * time.Second)},
+			runHealthChecks(ctx, func() []*peer { return p }, nil, app.HealthCheck{Timeout: app.Duration(3 * time.Second)},
 				func(ctx context.Context, q *peer) error {
 					if q == p[1] {
 						return nil
@@ -249,7 +256,7 @@ func TestManyPeers(t *testing.T) {
 		var running, most, total atomic.Int64
 		ctx, cancel := context.WithTimeout(t.Context(), 95*time.Second)
 		defer cancel()
-		runHealthChecks(ctx, func() []*peer { return p }, app.HealthCheck{},
+		runHealthChecks(ctx, func() []*peer { return p }, nil, app.HealthCheck{},
 			func(context.Context, *peer) error {
 				if n := running.Add(1); n > most.Load() {
 					most.Store(n)

@@ -41,39 +41,36 @@ func (c *choice) hasTried(p *peer) bool {
 //
 //  1. up, with room below max_requests
 //  2. up and full: the request waits in that peer's queue
-//  3. as 1 and 2, but tried before for this request
-//  4. ejected by passive health: it fails open, because ejection is a guess
+//  3. joining: put into a running set, and not yet found well (see Set.Update).
+//     Until then its share is better off with those that are known to serve; but
+//     a set that has no others asks it rather than fail
+//  4. as 1 to 3, but tried before for this request
+//  5. ejected by passive health: it fails open, because ejection is a guess
 //     from a few failures, and a wrong guess must not become an outage
 //
-// A peer that active checks found down, that drains or that has weight 0 is
-// never chosen; when no others are left pick returns nil, and the client gets
-// 503 at once instead of a slow failure. That is what HAProxy and nginx do;
-// Envoy's panic mode would send requests to peers that said themselves that
-// they cannot serve. Sticky clients do reach a draining peer.
+// A peer that active checks found down, that has left the set (see Set.Update)
+// or that has weight 0 is never chosen; when no others are left pick returns
+// nil, and the client gets 503 at once instead of a slow failure. That is what
+// HAProxy and nginx do; Envoy's panic mode would send requests to peers that said
+// themselves that they cannot serve. Sticky clients do reach a peer of weight 0,
+// but not one that has left.
 type balancer struct {
-	list        atomic.Pointer[peerList]
-	next        atomic.Uint64 // round_robin
-	policy      app.Policy
-	hash        hashOn
-	maxRequests int64 // per peer; 0: no limit
-	maxPending  int
-	pending     time.Duration
-	weights     map[string]int
-	sticky      *stickiness // nil: none
-	ejector     *ejector    // nil: passive_health is off
-	now         func() time.Time
+	list    atomic.Pointer[peerList]
+	next    atomic.Uint64 // round_robin
+	policy  app.Policy
+	hash    hashOn
+	limits  limits
+	weights map[string]int
+	sticky  *stickiness // nil: none
+	ejector *ejector    // nil: passive_health is off
+	now     func() time.Time
 }
 
 // newBalancer checks the options of balancing and of passive health and gives
 // the peers their weights, queues and cookies. now is the clock.
 func newBalancer(peers []*peer, opts app.PeerSetOpts, now func() time.Time) (*balancer, error) {
 	b := &balancer{
-		policy:      opts.Policy,
-		maxRequests: int64(max(opts.MaxRequests, 0)),
-		maxPending:  opts.MaxPending,
-		pending:     time.Duration(opts.PendingTimeout),
-		weights:     opts.Weights,
-		now:         now,
+		policy: opts.Policy, limits: limitsOf(&opts), weights: opts.Weights, now: now,
 	}
 	var err error
 	switch b.policy {
@@ -88,10 +85,8 @@ func newBalancer(peers []*peer, opts app.PeerSetOpts, now func() time.Time) (*ba
 		return nil, fmt.Errorf("policy: %q is none of %s, %s, %s, %s", b.policy,
 			app.PolicyP2C, app.PolicyRoundRobin, app.PolicyLeastConn, app.PolicyHash)
 	}
-	for addr, w := range opts.Weights {
-		if w < 0 || w > math.MaxInt32 {
-			return nil, fmt.Errorf("weights[%q]: %d is not in 0-%d", addr, w, math.MaxInt32)
-		}
+	if err = checkWeights(opts.Weights); err != nil {
+		return nil, err
 	}
 	if b.sticky, err = newStickiness(opts.StickyCookie); err != nil {
 		return nil, err
@@ -101,6 +96,15 @@ func newBalancer(peers []*peer, opts app.PeerSetOpts, now func() time.Time) (*ba
 	}
 	b.replace(peers)
 	return b, nil
+}
+
+func checkWeights(weights map[string]int) error {
+	for addr, w := range weights {
+		if w < 0 || w > math.MaxInt32 {
+			return fmt.Errorf("weights[%q]: %d is not in 0-%d", addr, w, math.MaxInt32)
+		}
+	}
+	return nil
 }
 
 // needsHash tells whether choice.Hash is wanted; hashOf says of what.
@@ -129,14 +133,27 @@ func (b *balancer) replace(peers []*peer) {
 func (b *balancer) adopt(p *peer) {
 	p.adopted = true
 	p.ejector = b.ejector
-	if w, ok := b.weights[p.addr.Raw]; ok {
-		p.weight.Store(int32(w))
-	}
-	if b.maxRequests > 0 {
-		p.gate = newGate(int(b.maxRequests), b.maxPending, b.pending)
-	}
+	p.weight.Store(b.weightOf(p))
+	p.gate = b.limits.gate(p.addr)
 	if b.sticky != nil {
 		b.sticky.mark(p)
+	}
+}
+
+// weightOf is what the options say of p.
+func (b *balancer) weightOf(p *peer) int32 {
+	if w, ok := b.weights[p.addr.Raw]; ok {
+		return int32(w)
+	}
+	return 1
+}
+
+// reweigh gives peers the weights that they have from now on. replace must
+// follow.
+func (b *balancer) reweigh(peers []*peer, weights map[string]int) {
+	b.weights = weights
+	for _, p := range peers {
+		p.weight.Store(b.weightOf(p))
 	}
 }
 
@@ -158,7 +175,17 @@ func (b *balancer) useStickyKey(key []byte) {
 // preference). The caller notes what it tries with choice.try, a peer whose
 // gate refused it included: two requests may be sent to the same last place.
 func (b *balancer) pick(c *choice) *peer {
-	l := b.list.Load()
+	for {
+		l := b.list.Load()
+		p := b.pickOf(l, c)
+		if p != nil || b.list.Load() == l {
+			return p
+		}
+		// All of a list that was replaced meanwhile have left: not an outage.
+	}
+}
+
+func (b *balancer) pickOf(l *peerList, c *choice) *peer {
 	if c.Sticky != nil {
 		if p := l.lookup(c.Sticky); p != nil && b.welcomes(p, c) {
 			return p
@@ -177,10 +204,10 @@ func (b *balancer) pick(c *choice) *peer {
 	return b.betterOfTwo(l, c)
 }
 
-// welcomes tells whether p still takes a client that sticks to it: drained or
-// full does not matter, broken does.
+// welcomes tells whether p still takes a client that sticks to it: full, joining
+// or of weight 0 does not matter, broken or gone does.
 func (b *balancer) welcomes(p *peer, c *choice) bool {
-	return p.flags.Load()&flagDown == 0 && !c.hasTried(p) &&
+	return p.flags.Load()&(flagDown|flagDraining) == 0 && !c.hasTried(p) &&
 		(p.ejectedUntil.Load() == 0 || !p.ejected(b.nanos(c)))
 }
 
@@ -195,8 +222,10 @@ func (b *balancer) nanos(c *choice) int64 {
 const (
 	rankFit = iota
 	rankFull
+	rankJoining
 	rankTried
 	rankTriedFull
+	rankTriedJoining
 	rankEjected
 	rankEjectedTried
 	rankOut
@@ -205,11 +234,12 @@ const (
 // fit is rank(p, c) == rankFit, short enough for the fast path.
 func (b *balancer) fit(p *peer, c *choice) bool {
 	return p.flags.Load() == 0 && p.ejectedUntil.Load() == 0 && p.weight.Load() > 0 &&
-		c.NTried == 0 && b.maxRequests == 0
+		c.NTried == 0 && p.gate == nil
 }
 
 func (b *balancer) rank(p *peer, c *choice) int {
-	if p.flags.Load() != 0 || p.weight.Load() <= 0 {
+	flags := p.flags.Load()
+	if flags&^flagJoining != 0 || p.weight.Load() <= 0 {
 		return rankOut
 	}
 	tried := c.hasTried(p)
@@ -220,7 +250,10 @@ func (b *balancer) rank(p *peer, c *choice) int {
 		return rankEjected
 	}
 	r := rankFit
-	if b.maxRequests > 0 && p.load() >= b.maxRequests {
+	switch {
+	case flags != 0:
+		r = rankJoining
+	case p.gate != nil && p.load() >= int64(p.gate.limit):
 		r = rankFull
 	}
 	if tried {

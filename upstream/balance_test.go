@@ -107,8 +107,8 @@ func TestShares(t *testing.T) {
 // makes them, the shares by count stay near the weights for equally fast peers.
 func TestSharesUnderLoad(t *testing.T) {
 	// least_conn evens out what is in flight, which with two clients and four
-	// peers favours the heavy ones a little.
-	for policy, slack := range map[app.Policy]float64{app.PolicyP2C: 0.07, app.PolicyLeastConn: 0.12} {
+	// peers favours the heavy ones a little; so does p2c, by 0.07 at most.
+	for policy, slack := range map[app.Policy]float64{app.PolicyP2C: 0.09, app.PolicyLeastConn: 0.12} {
 		for _, clients := range []int{1, 2, 8, 64} {
 			for _, weights := range [][]int{{1, 1}, {3, 1}, {1, 2, 3, 4}} {
 				b := testBalancer(t, len(weights), app.PeerSetOpts{Policy: policy, Weights: weighing(weights...)})
@@ -316,6 +316,9 @@ func TestPickIsOfBestRank(t *testing.T) {
 				if rng.IntN(5) == 0 {
 					p.setDraining(true)
 				}
+				if rng.IntN(5) == 0 {
+					p.setJoining(true)
+				}
 				if rng.IntN(3) == 0 {
 					p.ejectedUntil.Store(now.UnixNano() + rng.Int64N(3) - 1)
 				}
@@ -355,6 +358,8 @@ func TestRanks(t *testing.T) {
 		{"tried", func(c *choice) { c.try(p) }, rankTried},
 		{"full", func(*choice) { p.inFlight.Store(1) }, rankFull},
 		{"full, tried", func(c *choice) { c.try(p) }, rankTriedFull},
+		{"joining", func(*choice) { p.setJoining(true) }, rankJoining},
+		{"joining, tried", func(c *choice) { c.try(p) }, rankTriedJoining},
 		{"ejected", func(*choice) { p.ejectedUntil.Store(now.UnixNano() + 1) }, rankEjected},
 		{"ejected, tried", func(c *choice) { c.try(p) }, rankEjectedTried},
 		{"down", func(*choice) { p.setDown("test") }, rankOut},

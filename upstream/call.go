@@ -34,6 +34,7 @@ type call struct {
 	body     []byte // all of it, when it is small enough to be kept for another attempt
 	buffer   buffer // where body is
 	streamed bool   // the body is passed on as it comes
+	sent     int64  // bytes of the attempt, without a body that is passed on
 
 	mistrust int // connections to the peer that were stale
 	interims int // 1xx responses of the attempt
@@ -57,10 +58,11 @@ type verdict struct {
 type retry uint8
 
 const (
-	noRetry   retry = iota
-	anyPeer         // the same one too, when there is no other
-	otherPeer       // trying the same again is of no use
-	freePeer        // otherPeer, and free of charge: this one had no place
+	noRetry     retry = iota
+	anyPeer           // the same one too, when there is no other
+	otherPeer         // trying the same again is of no use
+	freePeer          // otherPeer, and free of charge: this one had no place
+	presentPeer       // free of charge as well: this one left before it had the request
 )
 
 // serve finds a peer that answers, or says why there is none.
@@ -141,6 +143,13 @@ func (c *call) visit(p *peer) verdict {
 		c.s.stats.Stale.Add(1)
 		c.mistrust++
 		c.now = wire.Now()
+		if p.flags.Load()&flagDraining != 0 {
+			if next := c.another(p, presentPeer); next != nil {
+				p.end(outcomeCanceled, 0, c.now)
+				v = verdict{next: next, reason: "the peer left the set and closed its connections"}
+				break
+			}
+		}
 		v = c.attempt(p)
 	}
 	if p.gate != nil && !v.held {
@@ -167,6 +176,8 @@ func (c *call) queue(p *peer) (v verdict, in bool) {
 		v = c.canceled()
 	case err == nil:
 		return verdict{}, true
+	case err == errPeerLeft:
+		return verdict{retry: presentPeer, status: 503, reason: "the peer left the set and there is no other", err: err}, false
 	case err == errQueueFull:
 		return verdict{retry: freePeer, status: 503, reason: "too many requests for the peers (max_requests, max_connections, max_pending)", err: err}, false
 	default:
@@ -181,12 +192,15 @@ func (c *call) queue(p *peer) (v verdict, in bool) {
 // another chooses the peer for a further attempt; nil: there shall be none.
 func (c *call) another(p *peer, how retry) *peer {
 	s := c.s
+	c.now = wire.Now()
+	c.choice.Now = c.now
+	if how == presentPeer { // it may have come back, so that it counts as not tried
+		return s.balancer.pick(&c.choice)
+	}
 	if how == noRetry || how != freePeer && c.retries >= s.retries || c.turned > len(c.choice.Tried) {
 		return nil
 	}
 	c.choice.try(p)
-	c.now = wire.Now()
-	c.choice.Now = c.now
 	next := s.balancer.pick(&c.choice)
 	if next == nil || how != anyPeer && c.choice.hasTried(next) {
 		return nil

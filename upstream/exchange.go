@@ -101,11 +101,17 @@ func (c *call) notConnected(p *peer, err error) verdict {
 func (c *call) exchange(p *peer, pc *peerConn) (v verdict, reusable bool) {
 	c.interims = 0
 	pc.within(c.now, c.s.times.header)
-	if n, err := c.send(p, pc); err != nil {
+	n, err := c.send(p, pc)
+	if err != nil {
 		return c.notSent(p, pc, n, err), false
 	}
+	c.sent = n
 	var up *uploader
 	if c.streamed {
+		// Once the client's body is taken nothing can be made good any more.
+		if pc.used && pc.stale() && pc.unseen(n) {
+			return verdict{again: true}, false
+		}
 		if c.x.Proceed() != nil {
 			p.end(outcomeCanceled, 0, c.now)
 			return c.canceled(), false
@@ -319,6 +325,8 @@ func (c *call) broken(p *peer, pc *peerConn, up *uploader, err error) verdict {
 		return verdict{status: 502, reason: "the peer sent a malformed response", err: err}
 	case pc.used && untouched && c.replayable():
 		return verdict{again: true} // it was closed just when it was taken: no fault
+	case untouched && !c.streamed && pc.unseen(c.sent):
+		return c.notSent(p, pc, 0, err) // so was this, and what may not be sent twice was not sent once
 	default:
 		p.end(outcomeFailed, 0, now)
 		v := verdict{status: 502, reason: "the peer closed the connection before it answered", err: err}

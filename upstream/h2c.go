@@ -118,11 +118,14 @@ func (r *h2call) run(ctx context.Context) verdict {
 // noPlace judges an attempt that came to no connection.
 func (r *h2call) noPlace(err error) verdict {
 	switch {
-	case err == errQueueFull || err == errQueueTimeout:
+	case err == errQueueFull || err == errQueueTimeout || err == errPeerLeft:
 		r.p.end(outcomeCanceled, 0, wire.Now())
 		v := verdict{status: 503, reason: "no place on a connection to the peer (max_connections, max_pending, pending_timeout)", err: err}
-		if err == errQueueFull {
+		switch err {
+		case errQueueFull:
 			v.retry = freePeer
+		case errPeerLeft:
+			v.retry = presentPeer
 		}
 		return v
 	case r.abandoned.Load() && !r.c.deadline.passed():

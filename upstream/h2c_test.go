@@ -18,18 +18,22 @@ import (
 	"edgerouter/app"
 )
 
-// h2origin is a peer that speaks HTTP/2 in plain text, by net/http.
+// h2origin is a peer that speaks HTTP/2 in plain text, by net/http; so many
+// streams at once over one connection, if that is given.
 type h2origin struct {
 	url   string
 	conns atomic.Int64
 }
 
-func startH2(t testing.TB, handler http.HandlerFunc) *h2origin {
+func startH2(t testing.TB, handler http.HandlerFunc, streams ...int) *h2origin {
 	t.Helper()
 	o := &h2origin{}
 	ln := listen(t)
 	s := &http.Server{Handler: handler, Protocols: new(http.Protocols)}
 	s.Protocols.SetUnencryptedHTTP2(true)
+	if len(streams) > 0 {
+		s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams[0]}
+	}
 	s.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			o.conns.Add(1)

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -26,11 +27,13 @@ type h2pool struct {
 	timeout   time.Duration
 
 	mu      sync.Mutex
-	list    []*h2conn // replaced, never changed
-	dialing *h2dial   // one at a time
+	list    []*h2conn            // replaced, never changed
+	all     map[*h2conn]struct{} // with those that are retired and have requests
+	dialing *h2dial              // one at a time
 	waiting int
 	changed chan struct{} // closed and made anew when a request may find a place
 	closed  bool
+	refuses bool // nobody waits: the peer has left
 }
 
 // h2conn is one connection.
@@ -84,6 +87,7 @@ func newH2Pool(s *Set, p *peer) *h2pool {
 		limit:   max(s.opts.MaxConnections, 0),
 		pending: max(s.opts.MaxPending, 0),
 		timeout: positive(time.Duration(s.opts.PendingTimeout), defaultPendingTimeout),
+		all:     map[*h2conn]struct{}{},
 		changed: make(chan struct{}),
 	}
 	pl.transport = &http.Transport{
@@ -105,7 +109,7 @@ func newH2Pool(s *Set, p *peer) *h2pool {
 }
 
 // get returns a connection with a place reserved for one request. Errors are
-// those of the dial, errQueueFull, errQueueTimeout, or ctx's.
+// those of the dial, errQueueFull, errQueueTimeout, errPeerLeft, or ctx's.
 func (pl *h2pool) get(ctx context.Context) (*h2conn, error) {
 	var patience *time.Timer
 	defer func() {
@@ -118,8 +122,11 @@ func (pl *h2pool) get(ctx context.Context) (*h2conn, error) {
 	}()
 	for {
 		pl.mu.Lock()
-		list, changed := pl.list, pl.changed
+		list, changed, refuses := pl.list, pl.changed, pl.refuses
 		pl.mu.Unlock()
+		if refuses && patience != nil {
+			return nil, errPeerLeft
+		}
 		for _, cc := range list {
 			if cc.reserve() {
 				return cc, nil
@@ -127,8 +134,8 @@ func (pl *h2pool) get(ctx context.Context) (*h2conn, error) {
 		}
 		dial := pl.dial()
 		if dial == nil && patience == nil {
-			if !pl.join() {
-				return nil, errQueueFull
+			if err := pl.join(); err != nil {
+				return nil, err
 			}
 			patience = time.NewTimer(pl.timeout)
 			continue // from now on it is told of changes
@@ -179,6 +186,7 @@ func (pl *h2pool) dial() *h2dial {
 		if d.err = err; err == nil {
 			d.conn = &h2conn{ClientConn: cc, single: pl.closed || d.stale}
 			pl.list = append(slices.Clip(pl.list), d.conn)
+			pl.all[d.conn] = struct{}{}
 		}
 		pl.mu.Unlock()
 		close(d.done)
@@ -190,14 +198,17 @@ func (pl *h2pool) dial() *h2dial {
 }
 
 // join takes a place among those that wait, if there is one.
-func (pl *h2pool) join() bool {
+func (pl *h2pool) join() error {
 	pl.mu.Lock()
 	defer pl.mu.Unlock()
-	if pl.waiting >= pl.pending {
-		return false
+	switch {
+	case pl.refuses:
+		return errPeerLeft
+	case pl.waiting >= pl.pending:
+		return errQueueFull
 	}
 	pl.waiting++
-	return true
+	return nil
 }
 
 // state is told when a connection has a place again, or has ended.
@@ -211,10 +222,34 @@ func (pl *h2pool) state(cc *h2conn) {
 	defer pl.mu.Unlock()
 	if over {
 		pl.list = slices.DeleteFunc(slices.Clone(pl.list), func(o *h2conn) bool { return o == cc })
+		delete(pl.all, cc)
 	}
+	pl.wake()
+}
+
+// wake has those that wait look again. pl.mu is held.
+func (pl *h2pool) wake() {
 	if pl.waiting > 0 {
 		close(pl.changed)
 		pl.changed = make(chan struct{})
+	}
+}
+
+// refuse sends away those that wait and would wait, or ends that.
+func (pl *h2pool) refuse(on bool) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	pl.refuses = on
+	pl.wake()
+}
+
+// cut ends all connections with the requests on them.
+func (pl *h2pool) cut() {
+	pl.mu.Lock()
+	all := slices.Collect(maps.Keys(pl.all))
+	pl.mu.Unlock()
+	for _, cc := range all {
+		cc.Close()
 	}
 }
 

@@ -42,6 +42,7 @@ type proxy struct {
 type setup struct {
 	wrap   func(fasthttp.RequestHandler) fasthttp.RequestHandler
 	limits server.Limits
+	grace  time.Duration // Deps.DrainGrace
 }
 
 func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {
@@ -51,7 +52,7 @@ func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {
 		how = with[0]
 	}
 	p := &proxy{stats: &upstream.Stats{}, log: &safeBuffer{}, observed: make(chan int, 1024)}
-	set, err := upstream.New("test", opts, upstream.Deps{Log: zerolog.New(p.log), Stats: p.stats})
+	set, err := upstream.New("test", opts, upstream.Deps{Log: zerolog.New(p.log), Stats: p.stats, DrainGrace: how.grace})
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
@@ -83,6 +84,24 @@ func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {
 		set.Close()
 	})
 	return p
+}
+
+// update makes addrs the peers of the set.
+func (p *proxy) update(t testing.TB, addrs ...string) {
+	t.Helper()
+	if err := p.set.Update(addrs, nil); err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+}
+
+// peer is the state of the one at addr; "" when there is none.
+func (p *proxy) peer(addr string) (s upstream.PeerStatus) {
+	for _, s := range p.set.Peers() {
+		if s.Addr == addr {
+			return s
+		}
+	}
+	return s
 }
 
 // Observe makes proxy a router.Observer.

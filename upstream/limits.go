@@ -6,13 +6,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"edgerouter/app"
 )
 
-// What gate.enter refuses with. The first two are 503 with Retry-After for the
-// client; after the third there is no one to answer.
+// What gate.enter refuses with. After errPeerLeft and errQueueFull another peer
+// is asked; with none of them willing, and after errQueueTimeout, the client gets
+// 503 with Retry-After; after errGone there is no one to answer.
 var (
 	errQueueFull    = errors.New("max_requests are in flight and max_pending are waiting")
 	errQueueTimeout = errors.New("waited for pending_timeout and no request of max_requests ended")
+	errPeerLeft     = errors.New("the peer was taken out of the set while the request waited for it")
 	errGone         = errors.New("the client went away while its request waited")
 )
 
@@ -31,7 +35,31 @@ type gate struct {
 
 	state atomic.Uint64 // waiting in the upper half, inside in the lower
 	mu    sync.Mutex    // held while waiting changes
-	queue list.List     // of chan struct{}, the one who waits longest in front
+	queue list.List     // of chan bool, the one who waits longest in front
+	shut  bool          // nobody waits
+}
+
+// limits make the gates of peers.
+type limits struct {
+	requests    int // max_requests
+	connections int // max_connections
+	pending     int
+	timeout     time.Duration
+}
+
+func limitsOf(o *app.PeerSetOpts) limits {
+	return limits{max(o.MaxRequests, 0), max(o.MaxConnections, 0), o.MaxPending, time.Duration(o.PendingTimeout)}
+}
+
+// gate is that of the peer at a; nil: it needs none. In HTTP/1.1 each request in
+// flight has a connection to itself, so that one queue serves both limits. HTTP/2
+// peers count their connections in h2pool.
+func (l limits) gate(a address) *gate {
+	n := l.requests
+	if l.connections > 0 && !a.H2C && (n == 0 || l.connections < n) {
+		n = l.connections
+	}
+	return newGate(n, l.pending, l.timeout)
 }
 
 const oneWaiting = 1 << 32
@@ -51,8 +79,8 @@ func newGate(maxRequests, maxPending int, timeout time.Duration) *gate {
 }
 
 // enter waits for a place. It returns nil when the caller is in and has to
-// leave, else errQueueFull, errQueueTimeout, or errGone when done was closed.
-// A nil done never is.
+// leave, else errQueueFull, errQueueTimeout, errPeerLeft after close, or errGone
+// when done was closed. A nil done never is.
 func (g *gate) enter(done <-chan struct{}) error {
 	if g == nil || g.step() {
 		return nil
@@ -64,19 +92,49 @@ func (g *gate) enter(done <-chan struct{}) error {
 	timer := time.NewTimer(g.timeout)
 	defer timer.Stop()
 	select {
-	case <-turn:
-		return nil
+	case in := <-turn:
+		return entered(in)
 	case <-timer.C:
 		if g.quit(place) {
 			return errQueueTimeout
 		}
-		return nil // the turn came at the same moment
+		return entered(<-turn) // it came at the same moment
 	case <-done:
-		if !g.quit(place) {
+		if !g.quit(place) && <-turn {
 			g.leave()
 		}
 		return errGone
 	}
+}
+
+func entered(in bool) error {
+	if !in {
+		return errPeerLeft
+	}
+	return nil
+}
+
+// close sends away those who wait, and whoever would wait from now on; those
+// inside stay. open ends that. Both take a nil gate.
+func (g *gate) close() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = true
+	for first := g.queue.Front(); first != nil; first = g.queue.Front() {
+		g.next(first, false)
+	}
+}
+
+func (g *gate) open() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	g.shut = false
+	g.mu.Unlock()
 }
 
 // step goes in if there is room and nobody waits for it.
@@ -94,7 +152,7 @@ func (g *gate) step() bool {
 
 // join takes a place at the end of the queue. The place is nil when none was
 // needed after all (no error) or none is free.
-func (g *gate) join() (turn chan struct{}, place *list.Element, err error) {
+func (g *gate) join() (turn chan bool, place *list.Element, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for {
@@ -104,10 +162,12 @@ func (g *gate) join() (turn chan struct{}, place *list.Element, err error) {
 			if g.state.CompareAndSwap(s, s+1) {
 				return nil, nil, nil
 			}
+		case g.shut:
+			return nil, nil, errPeerLeft
 		case uint32(s>>32) >= g.pending:
 			return nil, nil, errQueueFull
 		case g.state.CompareAndSwap(s, s+oneWaiting):
-			turn = make(chan struct{}, 1)
+			turn = make(chan bool, 1)
 			return turn, g.queue.PushBack(turn), nil
 		}
 	}
@@ -142,13 +202,19 @@ func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if first := g.queue.Front(); first != nil {
-		g.queue.Remove(first)
-		first.Value.(chan struct{}) <- struct{}{}
-		first.Value = nil
-		g.state.Add(^uint64(oneWaiting - 1))
+		g.next(first, true)
 		return
 	}
 	g.state.Add(^uint64(0)) // the queue emptied in between
+}
+
+// next tells the one who waits longest that the turn has come (in), or never
+// will. g.mu is held.
+func (g *gate) next(first *list.Element, in bool) {
+	g.queue.Remove(first)
+	first.Value.(chan bool) <- in
+	first.Value = nil
+	g.state.Add(^uint64(oneWaiting - 1))
 }
 
 // waiting is how many wait, inside how many are in.

@@ -101,6 +101,23 @@ func parseAddress(s string) (address, error) {
 	return a, nil
 }
 
+// parseAddresses reads addrs. An address that is given twice counts once.
+func parseAddresses(addrs []string) ([]address, error) {
+	list := make([]address, 0, len(addrs))
+	known := make(map[string]bool, len(addrs))
+	for _, s := range addrs {
+		a, err := parseAddress(s)
+		if err != nil {
+			return nil, err
+		}
+		if !known[a.identity()] {
+			known[a.identity()] = true
+			list = append(list, a)
+		}
+	}
+	return list, nil
+}
+
 // identity is the address in one spelling: what sticky values and hashing are
 // made from, so that "http://A" and "http://a:80/" are the same peer.
 func (a address) identity() string { return a.Scheme + "://" + a.Dial + a.Path }
@@ -117,7 +134,8 @@ const (
 // What keeps a peer from new requests, in peer.flags.
 const (
 	flagDown     uint32 = 1 << iota // by active checks
-	flagDraining                    // leaving: only sticky clients still get in
+	flagDraining                    // not of the set any more: nobody new gets in
+	flagJoining                     // new, and not known to be well yet: only for want of others
 )
 
 // peer is one address of a set. What is above the pads is written when it is
@@ -133,10 +151,11 @@ type peer struct {
 	setCookie []byte // value of the Set-Cookie field
 	ejector   *ejector
 	record    failureRecord
-	adopted   bool // a balancer has given it its weight, gate and cookie
+	adopted   bool      // a balancer has given it its weight, gate and cookie
+	leftAt    time.Time // guarded by Set.mu
 
 	weight       atomic.Int32  // 0 drains
-	flags        atomic.Uint32 // flagDown, flagDraining
+	flags        atomic.Uint32 // flagDown, flagDraining, flagJoining
 	ejectedUntil atomic.Int64  // unix nanoseconds; 0: not ejected
 	probation    atomic.Int64  // unix nanoseconds; a success after it lowers the next ejection's length; 0: none to lower
 	reason       atomic.Pointer[string]
@@ -216,19 +235,24 @@ func (p *peer) setUp() {
 	}
 }
 
-// setDraining takes the peer out for all but sticky clients, or back in.
-func (p *peer) setDraining(on bool) {
+// setDraining takes the peer out for good, or back in.
+func (p *peer) setDraining(on bool) { p.set(flagDraining, on) }
+
+// setJoining makes the peer one that is asked only for want of others, or ends that.
+func (p *peer) setJoining(on bool) { p.set(flagJoining, on) }
+
+func (p *peer) set(flag uint32, on bool) {
 	if on {
-		p.flags.Or(flagDraining)
+		p.flags.Or(flag)
 	} else {
-		p.flags.And(^flagDraining)
+		p.flags.And(^flag)
 	}
 }
 
 // PeerStatus is what the admin page and the API tell of a peer.
 type PeerStatus struct {
 	Addr         string     `json:"addr"`
-	State        string     `json:"state"`            // up, down, ejected, draining
+	State        string     `json:"state"`            // up, joining, down, ejected, draining
 	Reason       string     `json:"reason,omitempty"` // why it is down or ejected
 	InFlight     int64      `json:"in_flight"`
 	Weight       int        `json:"weight"`
@@ -241,13 +265,15 @@ type PeerStatus struct {
 // The states of a peer in PeerStatus.
 const (
 	stateUp       = "up"
+	stateJoining  = "joining" // new in a running set, and not known to be well yet
 	stateDown     = "down"
 	stateEjected  = "ejected"
 	stateDraining = "draining"
 )
 
-// status is a snapshot; its numbers are read one by one. Down goes before
-// draining, draining before ejected.
+// status is a snapshot; its numbers are read one by one. A peer that has left is
+// draining whatever else it is; else down goes before draining (weight 0), that
+// before ejected, and joining comes last.
 func (p *peer) status(now time.Time) PeerStatus {
 	s := PeerStatus{
 		Addr:      p.addr.Raw,
@@ -265,13 +291,19 @@ func (p *peer) status(now time.Time) PeerStatus {
 		s.EjectedUntil = &t
 	}
 	switch {
+	case flags&flagDraining != 0:
+		s.State = stateDraining
+		return s
 	case flags&flagDown != 0:
 		s.State = stateDown
-	case flags&flagDraining != 0 || s.Weight == 0:
+	case s.Weight == 0:
 		s.State = stateDraining
 		return s
 	case out:
 		s.State = stateEjected
+	case flags&flagJoining != 0:
+		s.State = stateJoining
+		return s
 	default:
 		return s
 	}

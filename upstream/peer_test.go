@@ -182,7 +182,17 @@ func TestStatus(t *testing.T) {
 	if s := p[0].status(now); s.State != stateUp || s.Reason != "" {
 		t.Errorf("back up: %+v", s)
 	}
+	p[1].setDown("refused")
+	if s := p[1].status(now); s.State != stateDraining || s.Reason != "" {
+		t.Errorf("draining and down: %+v", s)
+	}
+	p[1].setUp()
+	p[1].setJoining(true)
 	p[1].setDraining(false)
+	if s := p[1].status(now); s.State != stateJoining || s.Reason != "" {
+		t.Errorf("joining: %+v", s)
+	}
+	p[1].setJoining(false)
 	if s := p[1].status(now); s.State != stateUp {
 		t.Errorf("no longer draining: %+v", s)
 	}

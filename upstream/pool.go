@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
 
+	"edgerouter/internal/nowait"
 	"edgerouter/wire"
 )
 
@@ -23,6 +25,9 @@ type pool struct {
 	h2    *h2pool       // instead of hc for h2c peers
 	tls   *tls.Config   // nil for plain peers
 	epoch atomic.Uint32 // connections of an older one are not kept
+
+	mu   sync.Mutex             // held while a connection is opened or closed
+	open map[*peerConn]struct{} // all of them, idle or not; h2 has its own
 }
 
 // closedEpoch is that of a closed pool, which keeps none.
@@ -32,7 +37,7 @@ const closedEpoch = 1<<32 - 1
 const unlimited = 1 << 30
 
 func (s *Set) newPool(p *peer) *pool {
-	pl := &pool{}
+	pl := &pool{open: map[*peerConn]struct{}{}}
 	if p.addr.H2C {
 		pl.h2 = newH2Pool(s, p)
 		return pl
@@ -59,17 +64,21 @@ func (s *Set) newPool(p *peer) *pool {
 func (s *Set) dial(p *peer, pl *pool, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	pc := &peerConn{epoch: pl.epoch.Load()}
+	pc := &peerConn{pool: pl, epoch: pl.epoch.Load()}
 	nc, err := s.dialer.connect(ctx, p.dials, timeout)
 	if err != nil {
 		return nil, err
 	}
 	pc.Conn, pc.socket = nc, nc
 	if tcp, ok := nc.(*net.TCPConn); ok {
-		if pc.raw, err = tcp.SyscallConn(); err != nil {
-			nc.Close()
+		if pc.raw, err = tcp.SyscallConn(); err == nil {
+			nc, err = nowait.NewConn(tcp)
+		}
+		if err != nil {
+			tcp.Close()
 			return nil, err
 		}
+		pc.Conn, pc.socket = nc, nc
 		pc.look = pc.lookAt
 	}
 	if pl.tls != nil {
@@ -82,6 +91,9 @@ func (s *Set) dial(p *peer, pl *pool, timeout time.Duration) (net.Conn, error) {
 	}
 	pc.canceler = pc
 	pc.in.Reset(pc.Conn)
+	pl.mu.Lock()
+	pl.open[pc] = struct{}{}
+	pl.mu.Unlock()
 	return pc, nil
 }
 
@@ -135,6 +147,34 @@ func (pl *pool) dropIdle() {
 	pl.hc.CloseIdleConnections()
 }
 
+// leave closes the idle connections, those in use after their request, and sends
+// away who waits for one; rejoin ends that.
+func (pl *pool) leave() {
+	pl.closeIdle()
+	if pl.h2 != nil {
+		pl.h2.refuse(true)
+	}
+}
+
+func (pl *pool) rejoin() {
+	if pl.h2 != nil {
+		pl.h2.refuse(false)
+	}
+}
+
+// cut ends all connections at once, with what goes on over them.
+func (pl *pool) cut() {
+	if pl.h2 != nil {
+		pl.h2.cut()
+		return
+	}
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	for pc := range pl.open {
+		pc.socket.Close() // its user closes the rest
+	}
+}
+
 // keeps tells whether a connection may go back into the pool.
 func (pl *pool) keeps(pc *peerConn) bool {
 	e := pl.epoch.Load()
@@ -145,6 +185,7 @@ func (pl *pool) keeps(pc *peerConn) bool {
 type peerConn struct {
 	net.Conn          // plain or TLS
 	socket   net.Conn // below TLS
+	pool     *pool
 	in       wire.Reader
 	head     wire.ResponseHead
 	body     wire.Body
@@ -170,6 +211,14 @@ type peerConn struct {
 func (pc *peerConn) Cancel() {
 	pc.abandoned.Store(true)
 	pc.socket.Close()
+}
+
+// Close makes the pool forget it, too.
+func (pc *peerConn) Close() error {
+	pc.pool.mu.Lock()
+	delete(pc.pool.open, pc)
+	pc.pool.mu.Unlock()
+	return pc.Conn.Close()
 }
 
 // slack is how far a deadline may be off before it is set again.

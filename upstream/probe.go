@@ -24,7 +24,8 @@ const probeLimit = 64 << 10
 // 64 KiB so that the peer does not see a reset.
 //
 // dial opens the connection; tlsFor gives the TLS configuration of an https
-// peer, as for requests.
+// peer, as for requests. Both get a peer of its own for the check when opts asks
+// another port or in another scheme.
 func newProbe(opts app.HealthCheck, dial func(ctx context.Context, p *peer) (net.Conn, error),
 	tlsFor func(p *peer) *tls.Config) (func(ctx context.Context, p *peer) error, error) {
 	if !strings.HasPrefix(opts.Path, "/") {
@@ -37,7 +38,11 @@ func newProbe(opts app.HealthCheck, dial func(ctx context.Context, p *peer) (net
 	if err != nil {
 		return nil, fmt.Errorf("health_check.status: %w", err)
 	}
+	elsewhere := opts.Port != 0 || opts.Scheme != ""
 	return func(ctx context.Context, p *peer) error {
+		if elsewhere {
+			p = newPeer(checkedAddress(p.addr, opts))
+		}
 		scheme := "http"
 		if p.addr.TLS {
 			scheme = "https"
@@ -74,6 +79,22 @@ func newProbe(opts app.HealthCheck, dial func(ctx context.Context, p *peer) (net
 		}
 		return nil
 	}, nil
+}
+
+// checkedAddress is where the checks of a peer go.
+func checkedAddress(a address, opts app.HealthCheck) address {
+	if opts.Scheme != "" {
+		a.Scheme, a.TLS, a.H2C = opts.Scheme, opts.Scheme == "https", opts.Scheme == "h2c"
+	}
+	if opts.Port != 0 {
+		a.Port = uint16(opts.Port)
+	}
+	port, host := strconv.Itoa(int(a.Port)), a.Host
+	if a.IP.IsValid() {
+		host = a.IP.WithZone("").String()
+	}
+	a.Dial, a.Authority = net.JoinHostPort(a.Host, port), net.JoinHostPort(host, port)
+	return a
 }
 
 // statuses are ranges of status codes, both ends included.

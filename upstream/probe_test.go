@@ -123,6 +123,41 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestProbeElsewhere: checks may go to another port and in another scheme than
+// requests do.
+func TestProbeElsewhere(t *testing.T) {
+	seen := ""
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Host + r.URL.Path })
+	plain, secure := httptest.NewServer(handler), httptest.NewTLSServer(handler)
+	defer plain.Close()
+	defer secure.Close()
+	port := func(s *httptest.Server) int { return s.Listener.Addr().(*net.TCPAddr).Port }
+	pool := x509.NewCertPool()
+	pool.AddCert(secure.Certificate())
+	for _, tt := range []struct {
+		addr string
+		opts app.HealthCheck
+		want string // Host and path of the check; "" when it fails
+	}{
+		{"http://127.0.0.1:1/base", app.HealthCheck{Path: "/up", Port: port(plain)}, plain.Listener.Addr().String() + "/base/up"},
+		{"https://127.0.0.1:1", app.HealthCheck{Path: "/up", Port: port(plain), Scheme: "http"}, plain.Listener.Addr().String() + "/up"},
+		{"h2c://127.0.0.1:1", app.HealthCheck{Path: "/up", Port: port(secure), Scheme: "https"}, secure.Listener.Addr().String() + "/up"},
+		{"http://127.0.0.1:" + fmt.Sprint(port(secure)), app.HealthCheck{Path: "/", Scheme: "https"}, secure.Listener.Addr().String() + "/"},
+		{"https://127.0.0.1:" + fmt.Sprint(port(secure)), app.HealthCheck{Path: "/", Port: 1}, ""},
+		{plain.URL, app.HealthCheck{Path: "/", Scheme: "https"}, ""},
+	} {
+		seen = ""
+		err := probeOnce(t, tt.addr, tt.opts, &tls.Config{RootCAs: pool})
+		if seen != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s %+v: asked %q, want %q; %v", tt.addr, tt.opts, seen, tt.want, err)
+		}
+	}
+	a, _ := parseAddress("http://[fe80::1%25eth0]:8080")
+	if a = checkedAddress(a, app.HealthCheck{Port: 81}); a.Dial != "[fe80::1%eth0]:81" || a.Authority != "[fe80::1]:81" {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestProbeRaw: peers that do not answer as they should. None may hang beyond
 // the check's time, and endless answers are cut.
 func TestProbeRaw(t *testing.T) {

@@ -195,6 +195,41 @@ func TestFullPeerIsPassedOver(t *testing.T) {
 	}
 }
 
+// TestFullQueueIsPassedOver: with a place left in another peer's queue nobody is
+// refused, however the policy would have it, and no retry is spent on it.
+func TestFullQueueIsPassedOver(t *testing.T) {
+	noLeaks(t)
+	a, arrived, letGo := startHolding(t)
+	b, arrivedB, letGoB := startHolding(t)
+	zero := 0
+	p := startProxy(t, app.PeerSetOpts{
+		Addrs: []string{a.url, b.url}, MaxRequests: 1, MaxPending: 1, PendingTimeout: app.Duration(time.Minute),
+		Policy: app.PolicyHash, HashOn: "path", Retries: &app.Retries{Attempts: &zero},
+	})
+	var clients []*client
+	for range 4 { // one in and one in the queue of each
+		c := p.dial(t)
+		c.send("POST /same HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n!")
+		clients = append(clients, c)
+	}
+	<-arrived
+	<-arrivedB
+	eventually(t, "both queues are full", func() bool { return p.set.WaitingAtAll() == 2 })
+	if r := p.dial(t).get("/same"); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
+		t.Errorf("the fifth: %d", r.StatusCode)
+	}
+	close(letGo)
+	close(letGoB)
+	for _, c := range clients {
+		if r := c.answer("POST"); r.StatusCode != 200 {
+			t.Errorf("status %d", r.StatusCode)
+		}
+	}
+	if n := p.stats.Retries.Load(); n != 0 {
+		t.Errorf("%d retries", n)
+	}
+}
+
 // TestPlacesAreGivenBack on every way a request can end.
 func TestPlacesAreGivenBack(t *testing.T) {
 	bothModes(t, func(t *testing.T, how setup) {

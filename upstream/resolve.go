@@ -198,8 +198,7 @@ func (d *dialer) resolveFirst(ctx context.Context, t *targets) error {
 const maxLookups = 8
 
 // runResolver looks the peers' names up again every interval (0: 30 s) until
-// ctx ends. It is to be run in a goroutine; when no peer has a name at the
-// start it returns right away.
+// ctx ends. It is to be run in a goroutine, for sets of which a peer has a name.
 //
 // A name that cannot be looked up keeps the addresses it had. onChange gets the
 // addresses of a peer whenever they are others than before: requests in flight
@@ -208,9 +207,6 @@ const maxLookups = 8
 func runResolver(ctx context.Context, peers func() []*peer, r resolver, interval time.Duration,
 	onChange func(p *peer, addrs []netip.Addr), onError func(p *peer, err error)) {
 	interval = positive(interval, resolveInterval)
-	if !slices.ContainsFunc(peers(), func(p *peer) bool { return !p.dials.fixed }) {
-		return
-	}
 	// Many sets that are built at once do not ask at once.
 	timer := time.NewTimer(time.Duration(rand.Int64N(int64(interval))) + 1)
 	defer timer.Stop()

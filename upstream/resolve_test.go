@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -345,12 +346,24 @@ func TestResolvesAgain(t *testing.T) {
 	})
 }
 
-func TestResolverHasNothingToDo(t *testing.T) {
+// TestResolverFollows: a name that joins is looked up from then on.
+func TestResolverFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		runResolver(t.Context(), func() []*peer { return testPeers(t, 2) }, nil, time.Second, nil, nil)
-		if time.Since(begin) != 0 {
-			t.Error("it waited")
+		f, _ := fake()
+		f.set("a", "10.0.0.1")
+		var peers atomic.Pointer[[]*peer]
+		peers.Store(&[]*peer{probePeer(t, "http://10.9.9.9")})
+		go runResolver(t.Context(), func() []*peer { return *peers.Load() }, f, 0, nil, nil)
+		time.Sleep(2 * resolveInterval)
+		if f.lookups != 0 {
+			t.Errorf("%d look-ups without a name", f.lookups)
+		}
+		named := probePeer(t, "http://a")
+		peers.Store(&[]*peer{named})
+		time.Sleep(resolveInterval)
+		synctest.Wait()
+		if got := fmt.Sprint(named.dials.ips()); got != "[10.0.0.1]" {
+			t.Error(got)
 		}
 	})
 }

@@ -16,7 +16,6 @@ import (
 func TestNewRefuses(t *testing.T) {
 	good := []string{"http://127.0.0.1"}
 	for want, opts := range map[string]app.PeerSetOpts{
-		"addrs: no peer":                            {},
 		"addrs: \"ftp://x\"":                        {Addrs: []string{"ftp://x"}},
 		"retries.on: \"500\"":                       {Addrs: good, Retries: &app.Retries{On: []string{"500"}}},
 		"tls_config.ca_file":                        {Addrs: good, TLSConfig: &app.TLSConfig{CAFile: "/nowhere/ca.pem"}},
@@ -125,12 +124,12 @@ func TestPeerLeavesDuringTheBody(t *testing.T) {
 	if res := c.head("POST"); res.StatusCode != 100 {
 		t.Fatalf("status %d", res.StatusCode)
 	}
-	p.set.Drain(0)
+	p.update(t, b.url)
 	c.send("hi")
 	if r := c.answer("POST"); r.text != "b" {
 		t.Errorf("%d from %q", r.StatusCode, r.text)
 	}
-	p.set.Drain(1)
+	p.update(t)
 	if r := c.get("/"); r.StatusCode != 503 {
 		t.Errorf("with no peer left: %d", r.StatusCode)
 	}
@@ -174,9 +173,9 @@ func TestHealthChecks(t *testing.T) {
 	}
 }
 
-// TestDraining: a peer that leaves keeps what it has begun and its sticky
+// TestWeightZero: a peer of weight 0 keeps what it has begun and its sticky
 // clients, and gets nobody else.
-func TestDraining(t *testing.T) {
+func TestWeightZero(t *testing.T) {
 	noLeaks(t)
 	serve := func(name string) func(*peerConn) {
 		return answering(func(*http.Request, string) string { return ok(name) })
@@ -190,7 +189,9 @@ func TestDraining(t *testing.T) {
 			cookie = "Cookie: er_peer=" + r.Cookies()[0].Value
 		}
 	}
-	p.set.Drain(0)
+	if err := p.set.Update([]string{a.url, b.url}, map[string]int{a.url: 0}); err != nil {
+		t.Fatal(err)
+	}
 	if s := p.set.Peers()[0].State; s != "draining" {
 		t.Errorf("state %s", s)
 	}

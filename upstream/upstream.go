@@ -14,6 +14,9 @@
 // allocates nothing. A Set starts goroutines for health checks and name
 // resolution; Close ends them. A HostClient keeps one that closes idle
 // connections; it ends within timeouts.idle of the peer's last connection.
+//
+// Addresses and weights change while a Set runs (Update): peers that stay keep
+// all they have, those that leave end what they have begun.
 package upstream
 
 import (
@@ -44,6 +47,9 @@ type Deps struct {
 	Stats *Stats
 	// Advertised, when set, is told of responses with the header turbocharger.
 	Advertised Advertised
+	// DrainGrace is how long requests and upgraded connections may go on at a
+	// peer that has left; 0: DefaultDrainGrace.
+	DrainGrace time.Duration
 }
 
 // Set is a running peer_set. It is safe for concurrent use.
@@ -62,8 +68,17 @@ type Set struct {
 	fixed    fixedHeaders
 	// advertised is Deps.Advertised.
 	advertised Advertised
+	grace      time.Duration   // for peers that leave
+	ctx        context.Context // until Close
 	stop       context.CancelFunc
 	running    sync.WaitGroup
+	changed    chan struct{} // for the health checks: there are other peers
+
+	mu        sync.Mutex // one change at a time; guards what follows
+	leaving   []*peer
+	draining  bool // drain runs
+	resolving bool // runResolver runs
+	closed    bool
 }
 
 // times are the options' time-outs with their defaults.
@@ -78,10 +93,11 @@ type retryOn struct {
 	status                  [3]bool // 502, 503, 504
 }
 
-// New makes a set and starts its health checks. Errors name the option and its
-// value.
+// New makes a set and starts its health checks. A set without addrs answers 503
+// until Update gives it peers. Errors name the option and its value.
 func New(id string, opts app.PeerSetOpts, deps Deps) (*Set, error) {
-	s := &Set{id: id, opts: opts, log: deps.Log.With().Str("app", id).Logger(), stats: deps.Stats, dialer: newDialer(), advertised: deps.Advertised}
+	s := &Set{id: id, opts: opts, log: deps.Log.With().Str("app", id).Logger(), stats: deps.Stats, dialer: newDialer(),
+		grace: positive(deps.DrainGrace, DefaultDrainGrace), changed: make(chan struct{}, 1), advertised: deps.Advertised}
 	s.times = times{connect: 5 * time.Second, header: 60 * time.Second, idle: 90 * time.Second, linger: tunnelLinger}
 	if t := opts.Timeouts; t != nil {
 		s.times.connect = positive(time.Duration(t.Connect), s.times.connect)
@@ -99,26 +115,16 @@ func New(id string, opts app.PeerSetOpts, deps Deps) (*Set, error) {
 	if s.fixed, err = newFixedHeaders(&opts); err != nil {
 		return nil, err
 	}
-	if len(opts.Addrs) == 0 {
-		return nil, fmt.Errorf("addrs: no peer given")
-	}
-	var peers []*peer
-	for _, a := range opts.Addrs {
-		addr, err := parseAddress(a)
-		if err != nil {
-			return nil, err
-		}
-		p := newPeer(addr)
-		p.conns = s.newPool(p)
-		peers = append(peers, p)
-	}
-	if s.balancer, err = newBalancer(peers, connectionsAsRequests(opts, peers), clock); err != nil {
+	addrs, err := parseAddresses(opts.Addrs)
+	if err != nil {
 		return nil, err
 	}
-	for _, p := range peers {
-		if p.addr.H2C {
-			p.gate = newGate(opts.MaxRequests, opts.MaxPending, time.Duration(opts.PendingTimeout))
-		}
+	var peers []*peer
+	for _, a := range addrs {
+		peers = append(peers, s.newPeer(a))
+	}
+	if s.balancer, err = newBalancer(peers, opts, clock); err != nil {
+		return nil, err
 	}
 	if deps.StickyKey != nil {
 		s.balancer.useStickyKey(deps.StickyKey)
@@ -132,16 +138,10 @@ func New(id string, opts app.PeerSetOpts, deps Deps) (*Set, error) {
 // clock is the one that ejections are counted by, as are the requests' times.
 func clock() time.Time { return wire.At(wire.Now()) }
 
-// connectionsAsRequests makes max_connections a bound of the requests in flight:
-// in HTTP/1.1 each has a connection to itself, so that one queue serves both
-// limits. HTTP/2 peers count theirs in h2pool.
-func connectionsAsRequests(opts app.PeerSetOpts, peers []*peer) app.PeerSetOpts {
-	n := opts.MaxConnections
-	http1 := slices.ContainsFunc(peers, func(p *peer) bool { return !p.addr.H2C })
-	if n > 0 && http1 && (opts.MaxRequests <= 0 || n < opts.MaxRequests) {
-		opts.MaxRequests = n
-	}
-	return opts
+func (s *Set) newPeer(a address) *peer {
+	p := newPeer(a)
+	p.conns = s.newPool(p)
+	return p
 }
 
 func (s *Set) setRetries(r *app.Retries) error {
@@ -178,30 +178,39 @@ func (s *Set) setRetries(r *app.Retries) error {
 
 // start runs what goes on beside the requests.
 func (s *Set) start(opts app.PeerSetOpts) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
+	s.ctx, s.stop = context.WithCancel(context.Background())
 	var probe func(context.Context, *peer) error
 	if hc := opts.HealthCheck; hc != nil {
 		var err error
 		probe, err = newProbe(*hc, func(ctx context.Context, p *peer) (net.Conn, error) {
 			return s.dialer.connect(ctx, p.dials, s.times.connect)
-		}, func(p *peer) *tls.Config { return p.conns.tls })
+		}, func(p *peer) *tls.Config { return tlsForPeer(s.tls, p.addr, "http/1.1") })
 		if err != nil {
-			cancel()
+			s.stop()
 			return err
 		}
 		s.running.Go(func() {
-			runHealthChecks(ctx, s.balancer.peers, *hc, probe, s.healthChanged)
+			runHealthChecks(s.ctx, s.balancer.peers, s.changed, *hc, probe, s.healthChanged)
 		})
 	}
+	s.resolve()
+	return nil
+}
+
+// resolve has the names of peers looked up again and again, from when there is
+// the first on.
+func (s *Set) resolve() {
+	if s.resolving || !slices.ContainsFunc(s.balancer.peers(), func(p *peer) bool { return !p.dials.fixed }) {
+		return
+	}
+	s.resolving = true
 	s.running.Go(func() {
-		runResolver(ctx, s.balancer.peers, s.dialer.resolver, resolveInterval,
+		runResolver(s.ctx, s.balancer.peers, s.dialer.resolver, resolveInterval,
 			func(p *peer, _ []netip.Addr) { p.conns.closeIdle() },
 			func(p *peer, err error) {
 				s.log.Warn().Err(err).Str("peer", p.addr.Raw).Msg("looking up the name of a peer failed; the last known addresses stay")
 			})
 	})
-	return nil
 }
 
 func (s *Set) healthChanged(p *peer, up bool, reason string) {
@@ -225,12 +234,17 @@ func (s *Set) Handler(direct bool) fasthttp.RequestHandler {
 	}
 }
 
-// Peers tells the state of each peer, in the order of addrs.
+// Peers tells the state of each peer, in the order of addrs; those that have left
+// and are not done yet come last.
 func (s *Set) Peers() []PeerStatus {
 	now := clock()
 	var list []PeerStatus
-	for _, p := range s.balancer.peers() {
-		list = append(list, p.status(now))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, peers := range [][]*peer{s.balancer.peers(), s.leaving} {
+		for _, p := range peers {
+			list = append(list, p.status(now))
+		}
 	}
 	return list
 }
@@ -238,9 +252,14 @@ func (s *Set) Peers() []PeerStatus {
 // Close ends health checks and closes idle connections. Requests in flight end
 // by themselves; their connections are not kept.
 func (s *Set) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.stop()
 	s.running.Wait()
-	for _, p := range s.balancer.peers() {
-		p.conns.close()
+	for _, peers := range [][]*peer{s.balancer.peers(), s.leaving} {
+		for _, p := range peers {
+			p.conns.close()
+		}
 	}
 }

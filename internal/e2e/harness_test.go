@@ -85,7 +85,7 @@ func newEdge(t testing.TB, m mode, peer string, o options) *edge {
 		o.server(&cfg)
 	}
 	e.server = server.New(cfg)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := server.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,11 @@ func TestSlowClients(t *testing.T) {
 			slices.Sort(times)
 			p50, p99 := times[len(times)/2], times[len(times)*99/100]
 			t.Logf("%d good requests, p50 %v, p99 %v, at most %d connections, memory +%d KB", len(times), p50, p99, open, rose>>10)
-			if p99 > 200*time.Millisecond {
+			limit := 200 * time.Millisecond
+			if raceEnabled {
+				limit *= 5 // the three run at once, and the detector makes all of it several times as slow
+			}
+			if p99 > limit {
 				t.Errorf("p99 of good clients is %v", p99)
 			}
 			if rose > 128<<20 {

@@ -1,0 +1,189 @@
+package middleware
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+
+	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
+
+	"edgerouter/app"
+	"edgerouter/wire"
+)
+
+// NewForwardAuth returns the wrapper of kind forward_auth (auth_forward without a
+// backend of its own): another server is asked about each request. It gets a GET
+// with the request's fields, and
+//
+//   - X-Forwarded-Method, -Proto, -Host: how the client asked;
+//   - X-Forwarded-Uri: the target that next would get, but with the prefix that
+//     the frontend strips;
+//   - X-Forwarded-For: the client's address, after those that a trusted proxy told.
+//
+// With opts.TrustForwardHeader what any client says in these fields is passed on.
+//
+// An answer of 2xx lets the request through: the fields of AuthResponseHeaders
+// are taken from it, and those that the client sent are gone in any case. Any
+// other answer is the client's: status, fields and body. When there is none the
+// client gets 502, or 504 after 30 s; the request never goes on then.
+//
+// opts.MaxBody above 0 sends the request's body along, which is kept in memory for
+// that; a larger one gets 413. Connections are kept for a minute.
+func NewForwardAuth(opts app.AuthForwardOpts, deps Deps) (Wrapper, error) {
+	const field = "forward_auth_opts"
+	u, err := url.Parse(opts.Address)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s.address: %w", field, err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return nil, fmt.Errorf("%s.address: %q is not an http or https URL", field, opts.Address)
+	case u.User != nil:
+		return nil, fmt.Errorf("%s.address: has a user name in it", field)
+	case opts.MaxBody < 0:
+		return nil, fmt.Errorf("%s.max_body: %d is below 0", field, opts.MaxBody)
+	}
+	f := &forwardAuth{
+		maxBody: int64(opts.MaxBody), trust: opts.TrustForwardHeader,
+		log: deps.Log.With().Str("app", deps.App).Str("address", opts.Address).Logger(),
+	}
+	for i, name := range opts.AuthResponseHeaders {
+		if err := checkFieldName(name); err != nil {
+			return nil, fmt.Errorf("%s.auth_response_headers[%d]: %w", field, i, err)
+		}
+		f.taken = append(f.taken, name)
+	}
+	if f.client, err = newAuthClient(u, opts.TLSConfig); err != nil {
+		return nil, fmt.Errorf("%s.%w", field, err)
+	}
+	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+		return func(ctx *fasthttp.RequestCtx) {
+			if f.admit(ctx) {
+				next(ctx)
+			}
+		}
+	}, nil
+}
+
+type forwardAuth struct {
+	client  *authClient
+	taken   []string // fields that are taken from the answer
+	maxBody int64
+	trust   bool
+	log     zerolog.Logger
+}
+
+// admit tells whether the request may pass, or has answered it.
+func (f *forwardAuth) admit(ctx *fasthttp.RequestCtx) bool {
+	if f.maxBody > 0 {
+		fits, ok := takeBody(ctx, f.maxBody)
+		if !ok {
+			return false
+		}
+		if !fits {
+			wire.Fail(ctx, fasthttp.StatusRequestEntityTooLarge, bodyTooLarge)
+			return false
+		}
+	}
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	f.ask(ctx, req)
+	if err := f.client.do(req, resp); err != nil {
+		f.log.Warn().Err(err).Bytes("request_id", ctx.Request.Header.Peek("X-Request-Id")).
+			Msg("asking forward_auth_opts.address failed; the request is refused")
+		if err == fasthttp.ErrTimeout {
+			wire.Fail(ctx, fasthttp.StatusGatewayTimeout, "the authentication server did not answer in time")
+		} else {
+			wire.Fail(ctx, fasthttp.StatusBadGateway, "the authentication server could not be asked")
+		}
+		return false
+	}
+	if status := resp.StatusCode(); status < 200 || status > 299 {
+		passOn(ctx, resp)
+		return false
+	}
+	h := &ctx.Request.Header
+	for _, name := range f.taken {
+		dropRequestField(h, name)
+		for _, value := range resp.Header.PeekAll(name) {
+			h.AddBytesV(name, value)
+		}
+	}
+	return true
+}
+
+// ask fills in the question.
+func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
+	from, to := &ctx.Request.Header, &req.Header
+	to.SetMethod(fasthttp.MethodGet)
+	f.client.address(req)
+	for k, v := range from.All() {
+		switch wire.KindOf(k) {
+		case wire.Ordinary, wire.Cookie, wire.ContentType, wire.Forwarding, wire.Date, wire.Server:
+			to.AddBytesKV(k, v)
+		}
+	}
+	x := wire.From(ctx)
+	target := from.RequestURI()
+	if x != nil && bytes.Equal(target, x.Target) {
+		target = x.Head.Target
+	}
+	to.SetBytesV(forwardedMethod, from.Method())
+	to.SetBytesV(forwardedURI, target)
+	if len(to.Peek(forwardedHost)) == 0 {
+		host, _ := asked(ctx)
+		to.SetBytesV(forwardedHost, host)
+	}
+	if len(to.Peek(forwardedProto)) == 0 {
+		to.Set(forwardedProto, "http")
+		if secure(ctx) {
+			to.Set(forwardedProto, "https")
+		}
+	}
+	if len(to.Peek(forwardedFor)) == 0 {
+		if ip := clientIP(ctx); ip.IsValid() {
+			to.Set(forwardedFor, ip.String())
+		}
+	}
+	if f.trust && x != nil {
+		believe(to, x)
+	}
+	if f.maxBody > 0 {
+		req.SetBody(ctx.Request.Body())
+	}
+}
+
+// believe takes over what the client itself says about where it comes from.
+func believe(to *fasthttp.RequestHeader, x *wire.Exchange) {
+	for i := range x.Head.Fields {
+		f := &x.Head.Fields[i]
+		const prefix = "x-forwarded-"
+		switch {
+		case f.Kind != wire.Forwarding || len(f.Name) <= len(prefix) || !wire.EqualFold(f.Name[:len(prefix)], prefix) || len(f.Value) == 0:
+		case wire.EqualFold(f.Name, "x-forwarded-for"):
+			if ours := to.Peek(forwardedFor); !bytes.HasPrefix(ours, f.Value) { // else it came from a trusted proxy
+				both := append(append([]byte(nil), f.Value...), ", "...)
+				to.SetBytesV(forwardedFor, append(both, ours...))
+			}
+		default:
+			to.SetBytesKV(f.Name, f.Value)
+		}
+	}
+}
+
+// passOn makes the authentication server's answer the client's. A Location goes
+// as it is: where it is relative, it is so to the URL that the client asked for.
+func passOn(ctx *fasthttp.RequestCtx, from *fasthttp.Response) {
+	to := &ctx.Response
+	to.Reset()
+	to.Header.SetNoDefaultContentType(true)
+	to.SetStatusCode(from.StatusCode())
+	for k, v := range from.Header.All() {
+		switch wire.KindOf(k) {
+		case wire.Ordinary, wire.ContentType, wire.Server, wire.Forwarding:
+			to.Header.AddBytesKV(k, v)
+		}
+	}
+	to.SetBody(from.Body())
+}
