@@ -30,10 +30,10 @@ gzip -9 -k www/18k.css
 
 cat >nginx.conf <<CONF
 $([ "$(id -u)" = 0 ] && echo 'user root;')
-worker_processes 1; daemon off; pid $dir/nginx.pid; error_log stderr error;
+worker_processes 1; daemon off; pid $dir/nginx.pid; error_log stderr crit;
 events { worker_connections 1024; }
 http {
-  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 3600s;
+  access_log off; log_not_found off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 3600s;
   client_body_temp_path $dir/tmp; proxy_temp_path $dir/tmp; fastcgi_temp_path $dir/tmp; uwsgi_temp_path $dir/tmp; scgi_temp_path $dir/tmp;
   types { text/css css; } default_type application/octet-stream;
   open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s; open_file_cache_errors on;
