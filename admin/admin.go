@@ -112,6 +112,7 @@ func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
 	r.GET("/api/v1/log/last", a.withToken(a.logLast))
 	r.GET("/api/v1/log/wait", a.withToken(a.logWait))
 	r.POST("/api/v1/log", a.withToken(a.logAppend))
+	r.DELETE("/api/v1/cache", a.purge)
 	if e.PProf {
 		profiles(get)
 	} else {

@@ -45,6 +45,7 @@ type edge struct {
 	back     *server.Server // of the admin listener
 	access   *accessLog
 	upstream *upstream.Stats
+	sites    *edgeSites
 
 	draining atomic.Bool
 	stopping chan struct{}
@@ -85,8 +86,14 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 	}
 	e.bus.tell(&deps, e.gatewayGeneration)
 	e.admin = admin.New(deps)
+	if e.sites, err = newEdgeSites(s, log); err != nil {
+		return nil, err
+	}
 	kinds := gateway.Standard{
-		Upstream: upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
+		Turbo:      e.sites.engine,
+		Sites:      e.sites.s3(),
+		CacheStats: &e.sites.caching,
+		Upstream:   upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
 			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)
 		},
@@ -140,6 +147,13 @@ func (e *edge) newMerge() error {
 			return err
 		}
 		sources = append(sources, e.docker)
+	}
+	bucket, err := e.settings.s3.source(context.Background(), e.log)
+	if err != nil {
+		return err
+	}
+	if bucket != nil {
+		sources = append(sources, bucket) // after the others
 	}
 	if len(sources) == 0 {
 		e.log.Warn().Msg("no applications are configured: give --apps, put an applications.json into the working folder, or let --docker name an engine to watch")
@@ -276,6 +290,7 @@ func (e *edge) close() {
 	e.running.Wait()
 	e.bus.close()
 	e.gateway.Close()
+	e.sites.close()
 	e.access.close()
 }
 
@@ -297,6 +312,7 @@ func (e *edge) writeMetrics(w io.Writer) {
 	e.metrics.WritePrometheus(w)
 	e.writeCounters(w)
 	writePeers(w, e.gateway.Snapshot())
+	e.sites.writeMetrics(w)
 	metrics.WriteProcess(w)
 }
 

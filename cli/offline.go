@@ -45,12 +45,14 @@ func loadApplications(ctx context.Context, path string) (discovery.Update, error
 func offlineSnapshot(apps []app.Application) *gateway.Snapshot {
 	g := gateway.New(gateway.Options{
 		Builders: map[app.BackendKind]gateway.Builder{
-			app.BackendPeerSet:     offlineBackend,
-			app.BackendAWSLambda:   offlineBackend,
-			app.BackendRedirect:    offlineBackend,
-			app.BackendAuthV0:      offlineBackend,
-			app.BackendAdmin:       offlineBackend,
-			app.BackendPromMetrics: offlineBackend,
+			app.BackendPeerSet:         offlineBackend,
+			app.BackendAWSLambda:       offlineBackend,
+			app.BackendRedirect:        offlineBackend,
+			app.BackendAuthV0:          offlineBackend,
+			app.BackendTurbocharger:    offlineBackend,
+			app.BackendS3StaticWebsite: offlineBackend,
+			app.BackendAdmin:           offlineBackend,
+			app.BackendPromMetrics:     offlineBackend,
 		},
 		Middlewares: gateway.CheckedMiddlewares(),
 		Metrics:     metrics.NewSet(),

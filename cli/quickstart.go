@@ -41,7 +41,15 @@ func useQuickstart(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	definitions, err := quickstart.Definitions(quickstart.Params{Peers: peers, Token: "file:" + path, HTTPSPort: port})
+	sites, err := openStore(ctx, s.store, s.data)
+	if err != nil {
+		return err
+	}
+	manifest, err := quickstart.DeploySite(ctx, sites)
+	if err != nil {
+		return err
+	}
+	definitions, err := quickstart.Definitions(quickstart.Params{Peers: peers, Token: "file:" + path, Manifest: manifest, HTTPSPort: port})
 	if err != nil {
 		return err
 	}
@@ -60,6 +68,7 @@ func (d *demo) urls(w io.Writer, http, https string) {
 		fmt.Fprintf(w, "  over TLS       https://hello.localhost:%s/\n", https)
 	}
 	fmt.Fprintf(w, "  events (SSE)   http://hello.localhost:%s/events\n", http)
+	fmt.Fprintf(w, "  static site    http://site.localhost:%s/\n", http)
 	fmt.Fprintf(w, "  redirect       http://moved.localhost:%s/\n", http)
 	fmt.Fprintf(w, "  with a token   curl -H 'Authorization: Bearer %s' http://private.localhost:%s/\n", d.token, http)
 	fmt.Fprintf(w, "  definitions    %s (change it and see)\n", d.path)

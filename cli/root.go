@@ -72,7 +72,7 @@ func newRoot() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		serveCommand(), validateCommand(), explainCommand(), discoveryCommand(), dockerCommand(), certCommand(),
-		lambdaCommand(), bench.Command(), healthcheckCommand(), versionCommand(),
+		turbochargerCommand(), s3Command(), lambdaCommand(), bench.Command(), healthcheckCommand(), versionCommand(),
 	)
 	return root
 }

@@ -30,6 +30,8 @@ type settings struct {
 	shutdownGrace  time.Duration
 	lambdaMemory   string
 	metricsPath    string // METRICS_ENDPOINT
+	store          string // of static sites
+	s3             s3Discovery
 
 	quickstart *demo // set by --dev when no application is configured
 	trusted    []netip.Prefix
@@ -52,6 +54,7 @@ var serveSettings = []setting{
 	{flag: "data", env: []string{"EDGEROUTER_DATA"}, dev: "./.edgerouter"},
 	{flag: "apps", env: []string{"EDGEROUTER_APPS"}},
 	{flag: "dev", env: []string{"EDGEROUTER_DEV"}},
+	{flag: "turbocharger-store", env: []string{"TURBOCHARGER_STORE"}},
 	{flag: "cert-dir", env: []string{"EDGEROUTER_CERT_DIR"}},
 	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
 	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
@@ -69,6 +72,8 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.apps, "apps", "", "`file or folder` of application definitions, watched (default applications.json if it exists)")
 	f.BoolVar(&s.dev, "dev", false, "development: ports 8080 and 8443, data in ./.edgerouter, certificates of a local CA, and examples/quickstart when no application is configured")
 	s.busSettings.addFlags(f)
+	addStoreFlag(f, &s.store)
+	s.s3.addFlags(f)
 	s.docker.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
@@ -81,7 +86,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 // resolve fills in the environment and --dev's defaults, and checks what a
 // parser of flags cannot. What it returns is wrong usage.
 func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
-	for _, v := range slices.Concat(serveSettings, busEnvironment) {
+	for _, v := range slices.Concat(serveSettings, busEnvironment, s3DiscoverySettings) {
 		if err := v.fromEnvironment(f, env); err != nil {
 			return err
 		}
@@ -166,6 +171,9 @@ func (s *settings) check() error {
 	if _, err := lambdaMemory(s.lambdaMemory); err != nil {
 		return err
 	}
+	if err := s.s3.check(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -173,7 +181,6 @@ func (s *settings) check() error {
 // know what to do with; they are told and passed over.
 func unavailable(env func(string) (string, bool)) (names []string) {
 	for _, name := range []string{
-		"S3_DISCOVERY_BUCKET", "TURBOCHARGER_STORE",
 		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES",
 	} {
 		if v, _ := env(name); v != "" {

@@ -7,8 +7,11 @@ import (
 
 	"edgerouter/app"
 	"edgerouter/auth"
+	"edgerouter/httpcache"
 	"edgerouter/lambda"
 	"edgerouter/middleware"
+	"edgerouter/s3site"
+	"edgerouter/turbo"
 	"edgerouter/upstream"
 )
 
@@ -25,6 +28,13 @@ type Standard struct {
 	// Admin and Metrics answer for edgerouter_admin and prom_metrics. Without
 	// them the kinds are not available.
 	Admin, Metrics fasthttp.RequestHandler
+	// Turbo serves content of the edge's own. Without it the kinds that need it
+	// are not available.
+	Turbo *turbo.Engine
+	// Sites serve what is in S3; without an engine in it the kind is not available.
+	Sites s3site.Deps
+	// CacheStats counts for the option caching, which needs Turbo as well.
+	CacheStats *httpcache.Stats
 }
 
 // Builders are the backend kinds of this version.
@@ -42,6 +52,8 @@ func (d Standard) Builders() map[app.BackendKind]Builder {
 	if d.Lambda != nil {
 		kinds[app.BackendAWSLambda] = d.lambda
 	}
+	d.addTurbo(kinds)
+	d.addSites(kinds)
 	if d.Admin != nil {
 		kinds[app.BackendAdmin] = fixed(d.Admin)
 	}
@@ -71,11 +83,15 @@ func (d Standard) peerSet(id string, b app.Backend) (Backend, error) {
 		}
 		b = resolved.Backend
 	}
-	set, err := upstream.New(id, *b.PeerSet, d.Upstream)
-	if err != nil {
-		return nil, inField("backend.peer_set_opts", err)
-	}
-	return peerSet{set}, nil
+	return d.turbocharge(id, b.PeerSet.Turbocharger, func(advertised upstream.Advertised) (Backend, error) {
+		deps := d.Upstream
+		deps.Advertised = advertised
+		set, err := upstream.New(id, *b.PeerSet, deps)
+		if err != nil {
+			return nil, inField("backend.peer_set_opts", err)
+		}
+		return d.withCache(id, b.PeerSet.Caching, peerSet{set})
+	})
 }
 
 // guarded is a backend behind a wrapper.

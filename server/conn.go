@@ -52,6 +52,7 @@ type conn struct {
 	// (readings of wire.Now), or one of the constants below.
 	state atomic.Int64
 
+	sending *sending // made when a body is first sent from where it is
 	registered
 }
 

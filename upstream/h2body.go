@@ -252,9 +252,13 @@ type h2Stream struct {
 	whole   bool
 	failed  bool
 	closed  bool
+	again
 }
 
 func (b *h2Stream) Read(p []byte) (int, error) {
+	if len(b.back) > 0 {
+		return b.take(p), nil
+	}
 	n, err := b.res.Body.Read(p)
 	switch {
 	case eof(err):

@@ -27,6 +27,7 @@ func (c *call) appendResponse(dst []byte, p *peer, h *wire.ResponseHead, chunked
 		default:
 			continue
 		}
+		c.advertises(h.Status, f)
 		if c.s.fixed.dropResponse != nil && named(c.s.fixed.dropResponse, f.Name) {
 			continue
 		}

@@ -52,6 +52,7 @@ func (c *call) fillResponse(p *peer, h *wire.ResponseHead) {
 		f := &h.Fields[i]
 		switch f.Kind {
 		case wire.Ordinary, wire.ContentType, wire.Date, wire.Server, wire.Cookie, wire.Forwarding:
+			c.advertises(h.Status, f)
 			if !named(c.s.fixed.dropResponse, f.Name) {
 				resp.Header.AddBytesKV(f.Name, f.Value)
 			}
@@ -73,9 +74,28 @@ type bodyStream struct {
 	first  int64 // when the head came
 	broken outcome
 	closed bool
+	again
+}
+
+// again is what was read of a stream and put back (wire.Unreader).
+type again struct{ back []byte }
+
+// Unread puts bytes back that were read.
+func (a *again) Unread(p []byte) { a.back = append(append([]byte(nil), p...), a.back...) }
+
+// take reads what was put back.
+func (a *again) take(p []byte) (n int) {
+	n = copy(p, a.back)
+	if a.back = a.back[n:]; len(a.back) == 0 {
+		a.back = nil
+	}
+	return n
 }
 
 func (b *bodyStream) Read(p []byte) (int, error) {
+	if len(b.back) > 0 {
+		return b.take(p), nil
+	}
 	n, err := b.pc.body.Read(p)
 	if err != nil && !eof(err) && b.broken == outcomeOK {
 		b.broken = b.c.brokeOff(b.p, b.pc.abandoned.Load(), b.up != nil && b.up.failure.Load() != nil, err)

@@ -45,6 +45,8 @@ type Deps struct {
 	StickyKey []byte
 	// Stats counts what happens; it may be shared and must not be nil.
 	Stats *Stats
+	// Advertised, when set, is told of responses with the header turbocharger.
+	Advertised Advertised
 	// DrainGrace is how long requests and upgraded connections may go on at a
 	// peer that has left; 0: DefaultDrainGrace.
 	DrainGrace time.Duration
@@ -64,11 +66,13 @@ type Set struct {
 	retries  int // beyond the first attempt
 	retryOn  retryOn
 	fixed    fixedHeaders
-	grace    time.Duration   // for peers that leave
-	ctx      context.Context // until Close
-	stop     context.CancelFunc
-	running  sync.WaitGroup
-	changed  chan struct{} // for the health checks: there are other peers
+	// advertised is Deps.Advertised.
+	advertised Advertised
+	grace      time.Duration   // for peers that leave
+	ctx        context.Context // until Close
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+	changed    chan struct{} // for the health checks: there are other peers
 
 	mu        sync.Mutex // one change at a time; guards what follows
 	leaving   []*peer
@@ -93,7 +97,7 @@ type retryOn struct {
 // until Update gives it peers. Errors name the option and its value.
 func New(id string, opts app.PeerSetOpts, deps Deps) (*Set, error) {
 	s := &Set{id: id, opts: opts, log: deps.Log.With().Str("app", id).Logger(), stats: deps.Stats, dialer: newDialer(),
-		grace: positive(deps.DrainGrace, DefaultDrainGrace), changed: make(chan struct{}, 1)}
+		grace: positive(deps.DrainGrace, DefaultDrainGrace), changed: make(chan struct{}, 1), advertised: deps.Advertised}
 	s.times = times{connect: 5 * time.Second, header: 60 * time.Second, idle: 90 * time.Second, linger: tunnelLinger}
 	if t := opts.Timeouts; t != nil {
 		s.times.connect = positive(time.Duration(t.Connect), s.times.connect)

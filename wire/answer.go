@@ -33,6 +33,10 @@ func StatusText(status int) string { return fasthttp.StatusMessage(status) }
 // each with its CRLF.
 type Trailing interface{ Trailers() []byte }
 
+// Unreader is a body stream that takes back what was read of it, for a handler
+// that had to look at its beginning.
+type Unreader interface{ Unread(p []byte) }
+
 // EachLine calls f for each "name: value\r\n" line of lines that this proxy made.
 func EachLine(lines []byte, f func(name, value []byte)) {
 	for len(lines) > 0 {

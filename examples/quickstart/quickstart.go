@@ -24,6 +24,8 @@ type Params struct {
 	// Token protects private.localhost and admin.localhost: the secret itself, or
 	// file:PATH or env:NAME.
 	Token string
+	// Manifest is the id of the static site's, as DeploySite returns it.
+	Manifest string
 	// HTTPSPort is where TLS is served, for links; "" when it is 443.
 	HTTPSPort string
 }

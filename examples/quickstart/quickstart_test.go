@@ -12,12 +12,14 @@ import (
 	"github.com/coder/websocket"
 
 	"edgerouter/app"
+	"edgerouter/turbo/content"
+	"edgerouter/turbo/store"
 )
 
 func TestDefinitionsAreValid(t *testing.T) {
 	for _, p := range []Params{
-		{Peers: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Token: "secret", HTTPSPort: "8443"},
-		{Peers: []string{"http://127.0.0.1:1"}, Token: `file:/a "folder"/token`},
+		{Peers: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Token: "secret", HTTPSPort: "8443", Manifest: strings.Repeat("A", 43)},
+		{Peers: []string{"http://127.0.0.1:1"}, Token: `file:/a "folder"/token`, Manifest: strings.Repeat("A", 43)},
 	} {
 		data, err := Definitions(p)
 		if err != nil {
@@ -31,7 +33,7 @@ func TestDefinitionsAreValid(t *testing.T) {
 		for _, a := range apps {
 			ids[a.ID] = a
 		}
-		for _, id := range []string{"hello", "secure", "moved", "private", "admin", "metrics"} {
+		for _, id := range []string{"hello", "secure", "site", "moved", "private", "admin", "metrics"} {
 			if _, ok := ids[id]; !ok {
 				t.Errorf("application %s is missing", id)
 			}
@@ -51,6 +53,33 @@ func TestDefinitionsAreValid(t *testing.T) {
 		}
 		if got := ids["moved"].Backend.Redirect.To; got != want {
 			t.Errorf("redirect to %q, want %q", got, want)
+		}
+	}
+}
+
+// TestDeploySite: the second time there is nothing to do, and the manifest is the
+// same.
+func TestDeploySite(t *testing.T) {
+	s, err := store.OpenFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := DeploySite(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := DeploySite(t.Context(), s)
+	if err != nil || first != second {
+		t.Errorf("manifests %s and %s, %v", first, second, err)
+	}
+	id, _ := content.ParseID(first)
+	m, _, err := store.Manifest(t.Context(), s, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/index.html", "/404.html", "/docs/index.html"} {
+		if _, ok := m.Find([]byte(path)); !ok {
+			t.Errorf("the site has no %s", path)
 		}
 	}
 }

@@ -1,0 +1,125 @@
+package httpcache
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// directives are those of Cache-Control that a shared cache obeys (RFC 9111
+// section 5.2, RFC 5861). Lengths of time are -1 when they are not there.
+type directives struct {
+	noStore, noCache, private, public, mustRevalidate, proxyRevalidate, onlyIfCached bool
+	mustUnderstand                                                                   bool
+	maxAge, sMaxAge, minFresh, maxStale, staleWhile, staleIfError                    time.Duration
+}
+
+const unset = time.Duration(-1)
+
+// parseControl reads Cache-Control. What is malformed is read as the stricter
+// meaning: a length that is no number is 0.
+func parseControl(fields []string) directives {
+	d := directives{maxAge: unset, sMaxAge: unset, minFresh: unset, maxStale: unset, staleWhile: unset, staleIfError: unset}
+	for _, f := range fields {
+		for _, item := range splitList(f) {
+			name, value, given := strings.Cut(item, "=")
+			value = strings.Trim(strings.TrimSpace(value), `"`)
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case "no-store":
+				d.noStore = true
+			case "no-cache": // with field names it is taken for all of them
+				d.noCache = true
+			case "private":
+				d.private = true
+			case "public":
+				d.public = true
+			case "must-revalidate":
+				d.mustRevalidate = true
+			case "proxy-revalidate":
+				d.proxyRevalidate = true
+			case "must-understand":
+				d.mustUnderstand = true
+			case "only-if-cached":
+				d.onlyIfCached = true
+			case "max-age":
+				d.maxAge = stricter(d.maxAge, seconds(value))
+			case "s-maxage":
+				d.sMaxAge = stricter(d.sMaxAge, seconds(value))
+			case "min-fresh":
+				d.minFresh = seconds(value)
+			case "max-stale":
+				if d.maxStale = math.MaxInt64; given {
+					d.maxStale = seconds(value)
+				}
+			case "stale-while-revalidate":
+				d.staleWhile = seconds(value)
+			case "stale-if-error":
+				d.staleIfError = seconds(value)
+			}
+		}
+	}
+	return d
+}
+
+// stricter is the shorter of two lengths of the same directive.
+func stricter(a, b time.Duration) time.Duration {
+	if a == unset {
+		return b
+	}
+	return min(a, b)
+}
+
+// splitList splits at commas outside of quotes.
+func splitList(s string) (items []string) {
+	quoted, from := false, 0
+	for i := 0; i <= len(s); i++ {
+		switch {
+		case i == len(s) || s[i] == ',' && !quoted:
+			if item := strings.TrimSpace(s[from:i]); item != "" {
+				items = append(items, item)
+			}
+			from = i + 1
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == '\\' && quoted:
+			i++
+		}
+	}
+	return items
+}
+
+// seconds reads delta-seconds; what is too much is a long time (RFC 9111 section
+// 1.2.2), what is no number is none.
+func seconds(s string) time.Duration {
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return 0
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case s == "":
+		return 0
+	case err != nil || n > 1<<31:
+		n = 1 << 31
+	}
+	return time.Duration(n) * time.Second
+}
+
+// date reads an HTTP date; false when there is none or it is malformed.
+func date(s string) (time.Time, bool) {
+	t, err := http.ParseTime(s)
+	return t, err == nil
+}
+
+// heuristic says whether a status may be stored without being told so (RFC 9110
+// section 15.1). 206 is left out: ranges are not stored.
+func heuristic(status int) bool {
+	switch status {
+	case 200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package server
+
+import "os"
+
+type fileSender struct{}
+
+// SendFile is part of wire.BodySender.
+func (c *conn) SendFile(f *os.File, offset, n int64) (int64, error) {
+	return c.sendBuffered(f, offset, n)
+}

@@ -1,0 +1,139 @@
+package cache
+
+import (
+	"io"
+	"os"
+	"sync/atomic"
+)
+
+// Copy is the bytes of an object in one encoding. Bytes and size never change;
+// where they are does.
+type Copy struct {
+	owner   *Object // which stays as long as a copy is in memory
+	size    int64
+	path    string // of the disk copy; "": it is in memory alone
+	bytes   atomic.Pointer[[]byte]
+	file    atomic.Pointer[File]
+	hits    atomic.Uint32
+	slot    int         // in the memory tier; guarded by its lock
+	touched atomic.Bool // its file's time of last use was set
+}
+
+// Size is the number of bytes.
+func (c *Copy) Size() int64 { return c.size }
+
+// Bytes are the bytes if they are in memory, else nil. They must not be changed.
+// It takes no lock and allocates nothing.
+func (c *Copy) Bytes() []byte {
+	b := c.bytes.Load()
+	if b == nil {
+		return nil
+	}
+	c.hits.Add(1)
+	return *b
+}
+
+// Read brings a copy of at most MaxInMemory into memory, out of the disk copy,
+// and returns its bytes; nil for a larger one.
+func (c *Copy) Read() ([]byte, error) {
+	if b := c.Bytes(); b != nil {
+		return b, nil
+	}
+	if c.size > MaxInMemory {
+		return nil, nil
+	}
+	f, err := c.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Release()
+	b := make([]byte, c.size)
+	if n, err := f.ReadAt(b, 0); int64(n) < c.size {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	c.owner.cache.keep(c, b)
+	return b, nil
+}
+
+// Open returns the open disk copy. Whoever gets it calls Release.
+func (c *Copy) Open() (*File, error) {
+	if f := c.file.Load(); f != nil && f.acquire() {
+		c.hits.Add(1)
+		return f, nil
+	}
+	if c.path == "" {
+		return nil, os.ErrNotExist
+	}
+	opened, err := os.Open(c.path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := opened.Stat()
+	if err == nil && info.Size() != c.size {
+		err = io.ErrUnexpectedEOF // somebody else has written to it
+	}
+	if err != nil {
+		opened.Close()
+		return nil, err
+	}
+	if !c.touched.Swap(true) {
+		c.owner.cache.disk.touch(c.path, info)
+	}
+	f := &File{File: opened, copy: c}
+	f.refs.Store(2) // the caller's and the tier's
+	if !c.owner.cache.files.add(f) {
+		f.refs.Store(1)
+	}
+	return f, nil
+}
+
+// File is an open disk copy.
+type File struct {
+	*os.File
+	copy *Copy
+	refs atomic.Int32
+	slot int // in openFiles; guarded by its lock
+}
+
+func (f *File) acquire() bool {
+	for {
+		n := f.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if f.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// Release gives the file back; it stays open for the next one as long as there
+// is room.
+func (f *File) Release() {
+	if f.refs.Add(-1) == 0 {
+		f.File.Close()
+	}
+}
+
+// Section is a part of a file, for whoever reads it after a handler has returned.
+type Section struct {
+	*io.SectionReader
+	file *File
+}
+
+// Section is n bytes of the file from offset on; its Close releases the file.
+func (f *File) Section(offset, n int64) *Section {
+	return &Section{io.NewSectionReader(f, offset, n), f}
+}
+
+// Close releases the file, once.
+func (s *Section) Close() error {
+	if s.file != nil {
+		s.file.Release()
+		s.file = nil
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package cache
+
+import (
+	"hash"
+	"os"
+)
+
+// spool takes content in: it is hashed, and written to a new file. As long as it
+// is small it is kept in memory as well; then a disk that fails does no harm.
+type spool struct {
+	disk    *disk
+	hash    hash.Hash // nil: not needed
+	small   smallBody
+	size    int64
+	limit   int64 // 0: none
+	file    *os.File
+	failure error // of the disk
+	done    bool
+}
+
+func (s *spool) Write(p []byte) (int, error) {
+	if s.size += int64(len(p)); s.limit > 0 && s.size > s.limit {
+		return 0, ErrTooLarge
+	}
+	if s.hash != nil {
+		s.hash.Write(p)
+	}
+	s.small.Write(p)
+	if s.file == nil && s.failure == nil {
+		s.file, s.failure = s.disk.create()
+	}
+	if s.failure == nil {
+		if _, err := s.file.Write(p); err != nil {
+			s.failure = s.disk.failed(err)
+			s.disk.makeRoom()
+		}
+	}
+	if s.failure != nil && s.small.over {
+		return 0, s.failure
+	}
+	return len(p), nil
+}
+
+// copy ends the spool with a Copy of o, on disk under the name of the object with
+// that suffix, and its body where it is small.
+func (s *spool) copy(o *Object, suffix string) (*Copy, []byte, error) {
+	body := s.small.whole(s.size)
+	path := s.disk.path(o.id, suffix)
+	if s.file == nil && s.failure == nil { // an empty object
+		s.file, s.failure = s.disk.create()
+	}
+	if s.failure == nil {
+		s.done = true
+		s.failure = s.disk.finish(s.file, path, s.size)
+	}
+	if s.failure != nil {
+		if body == nil {
+			return nil, nil, s.failure
+		}
+		path = ""
+	}
+	return &Copy{owner: o, size: s.size, path: path}, body, nil
+}
+
+// abandon removes what copy has not taken.
+func (s *spool) abandon() {
+	if s.file != nil && !s.done {
+		s.file.Close()
+		os.Remove(s.file.Name())
+	}
+}

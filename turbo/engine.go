@@ -1,0 +1,134 @@
+package turbo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"edgerouter/turbo/cache"
+	"edgerouter/turbo/content"
+	"edgerouter/turbo/store"
+)
+
+// Engine is what all sites of a process share: the store, the cache and the
+// figures. It is safe for concurrent use.
+type Engine struct {
+	store store.Store
+	cache *cache.Cache
+	log   zerolog.Logger
+	Stats Stats
+	// CheckEvery is the shortest time between two questions to an origin whether
+	// its takeover goes on; 5 s. It is set before the first takeover.
+	CheckEvery time.Duration
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	// serving is the version that each application serves, for the backend that
+	// comes in the place of another one.
+	serving map[string]*Site
+}
+
+// New makes an engine of a store and a cache, which stay the caller's to close
+// after it.
+func New(s store.Store, c *cache.Cache, log zerolog.Logger) *Engine {
+	e := &Engine{store: s, cache: c, log: log, CheckEvery: checkEvery, serving: map[string]*Site{}}
+	e.ctx, e.stop = context.WithCancel(context.Background())
+	return e
+}
+
+// Cache is the one that the engine was made with.
+func (e *Engine) Cache() *cache.Cache { return e.cache }
+
+// Close ends what goes on in the background. Sites can be served on from what is
+// in the cache.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.stop()
+	e.running.Wait()
+}
+
+// run starts something that Close waits for.
+func (e *Engine) run(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.running.Go(f)
+	}
+}
+
+// keptManifest is a manifest that an earlier load kept, or nil.
+func (e *Engine) keptManifest(id content.ID) *content.Manifest {
+	data := e.cache.Manifest(id)
+	if data == nil {
+		return nil
+	}
+	m, err := content.Parse(data)
+	if err != nil {
+		return nil // it was written by a version that read more; the store's may be newer
+	}
+	return m
+}
+
+// manifest reads a manifest: what was kept, or the store's.
+func (e *Engine) manifest(ctx context.Context, id content.ID) (*content.Manifest, error) {
+	if m := e.keptManifest(id); m != nil {
+		return m, nil
+	}
+	m, data, err := store.Manifest(ctx, e.store, id)
+	if err != nil {
+		return nil, err
+	}
+	e.cache.KeepManifest(id, data)
+	return m, nil
+}
+
+// fetcher reads the files of a manifest from the store.
+func (e *Engine) fetcher(m *content.Manifest) func(i int) cache.Fetch {
+	return func(i int) cache.Fetch {
+		return func(ctx context.Context) (io.ReadCloser, error) {
+			r, err := e.store.Get(ctx, store.Files, m.FileID(i))
+			if errors.Is(err, store.ErrNotFound) {
+				err = fmt.Errorf("%s of manifest %s: %w: %w", m.Path(i), m.ID(), err, cache.ErrGone)
+			}
+			return r, err
+		}
+	}
+}
+
+// manifestSite makes a site of a manifest.
+func (e *Engine) manifestSite(m *content.Manifest, opts SiteOptions, previous []*Site) *Site {
+	return e.newSite(Version{Name: m.ID().String(), Files: m, Fetch: e.fetcher(m), Previous: previous}, opts)
+}
+
+// current is what an application serves, nil when it serves nothing yet.
+func (e *Engine) current(app string) *Site {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.serving[app]
+}
+
+func (e *Engine) setCurrent(app string, s *Site) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.serving[app] = s
+}
+
+// forget drops what an application served, unless another backend has taken over.
+func (e *Engine) forget(app string, s *Site) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.serving[app] == s {
+		delete(e.serving, app)
+	}
+}

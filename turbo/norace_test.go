@@ -1,0 +1,5 @@
+//go:build !race
+
+package turbo
+
+const raceEnabled = false

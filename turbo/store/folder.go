@@ -1,0 +1,130 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"edgerouter/turbo/content"
+)
+
+// Folder is a store on disk: files/ID and manifests/ID. Objects are written to
+// temporary files beside them and renamed.
+type Folder struct{ path string }
+
+// OpenFolder makes the folder and its areas if they are not there.
+func OpenFolder(path string) (*Folder, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, area := range []Area{Files, Manifests} {
+		if err := os.MkdirAll(filepath.Join(path, string(area)), 0o755); err != nil {
+			return nil, fmt.Errorf("opening the store file://%s: %w", path, err)
+		}
+	}
+	return &Folder{path}, nil
+}
+
+// String is the folder's URL.
+func (f *Folder) String() string { return "file://" + f.path }
+
+func (f *Folder) at(area Area, id content.ID) string {
+	return filepath.Join(f.path, string(area), id.String())
+}
+
+// Has is part of Store.
+func (f *Folder) Has(_ context.Context, area Area, id content.ID) (bool, error) {
+	info, err := os.Stat(f.at(area, id))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("looking into the store %s: %w", f, err)
+	}
+	return info.Mode().IsRegular(), nil
+}
+
+// Get is part of Store.
+func (f *Folder) Get(_ context.Context, area Area, id content.ID) (io.ReadCloser, error) {
+	r, err := os.Open(f.at(area, id))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s/%s in %s: %w", area, id, f, ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("reading from the store %s: %w", f, err)
+	}
+	return r, nil
+}
+
+// Put is part of Store.
+func (f *Folder) Put(_ context.Context, area Area, id content.ID, o Object) (err error) {
+	at := f.at(area, id)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing into the store %s: %w", f, err)
+		}
+	}()
+	w, err := os.CreateTemp(filepath.Dir(at), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(w.Name()) // nothing once it is renamed
+	defer w.Close()
+	if _, err := io.Copy(w, io.NewSectionReader(o.Body, 0, o.Size)); err != nil {
+		return err
+	}
+	if err := w.Chmod(0o644); err != nil {
+		return err
+	}
+	// A manifest must not outlive a crash that its files do not.
+	if err := w.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(w.Name(), at)
+}
+
+// List is part of Store.
+func (f *Folder) List(ctx context.Context, area Area, each func(Item) error) error {
+	entries, err := os.ReadDir(filepath.Join(f.path, string(area)))
+	if err != nil {
+		return fmt.Errorf("listing the store %s: %w", f, err)
+	}
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		id, err := content.ParseID(e.Name())
+		if err != nil {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			continue // it has just been deleted
+		}
+		if err := each(Item{ID: id, Size: info.Size(), Modified: info.ModTime()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete is part of Store.
+func (f *Folder) Delete(_ context.Context, area Area, ids ...content.ID) error {
+	for _, id := range ids {
+		if err := os.Remove(f.at(area, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("deleting from the store %s: %w", f, err)
+		}
+	}
+	return nil
+}
+
+// Bytes is an Object of bytes in memory.
+func Bytes(b []byte, contentType string) Object {
+	return Object{Body: bytes.NewReader(b), Size: int64(len(b)), ContentType: contentType}
+}
