@@ -34,6 +34,9 @@ type Deps struct {
 	Subscribe func() (events <-chan gateway.Event, cancel func())
 	// Certs lists the certificates (certs.Store.List); nil: there is no TLS.
 	Certs func() []certs.Status
+	// CertProblems are what the sources of certificates found wrong
+	// (certs.Store.Problems); nil: there is no TLS.
+	CertProblems func() map[string][]certs.Problem
 	// Sources lists the sources (discovery.Merge.Statuses).
 	Sources func() []discovery.Status
 	// Origin says where an application of a source comes from

@@ -93,7 +93,7 @@ func (a *Admin) peers(ctx *fasthttp.RequestCtx) {
 }
 
 func (a *Admin) certs(ctx *fasthttp.RequestCtx) {
-	writeJSON(ctx, map[string]any{"certs": list(a.certRows())})
+	writeJSON(ctx, map[string]any{"certs": list(a.certRows()), "problems": a.certProblems()})
 }
 
 func (a *Admin) sources(ctx *fasthttp.RequestCtx) {

@@ -81,6 +81,7 @@ type (
 		Nodes        []pageNode
 		Certs        []pageCert
 		MoreCerts    int
+		CertNotes    []string
 	}
 	pageApp struct {
 		App
@@ -165,6 +166,13 @@ func (a *Admin) pageData(query string, pprof bool) pageData {
 		d.Certs = append(d.Certs, certRow(c))
 	}
 	d.MoreCerts = len(list) - len(d.Certs)
+	for source, wrong := range a.certProblems() {
+		for _, p := range wrong {
+			d.CertNotes = append(d.CertNotes, source+": "+p.Error())
+		}
+	}
+	slices.Sort(d.CertNotes)
+	d.CertNotes = d.CertNotes[:min(maxRows, len(d.CertNotes))]
 
 	d.Problems = distinct(problems)
 	d.ProblemCount = len(d.Problems)
@@ -180,13 +188,25 @@ func (a *Admin) certRows() []certs.Status {
 	return a.deps.Certs()
 }
 
+// certProblems is never nil, so that it is an object in JSON.
+func (a *Admin) certProblems() map[string][]certs.Problem {
+	if a.deps.CertProblems == nil {
+		return map[string][]certs.Problem{}
+	}
+	return a.deps.CertProblems()
+}
+
 func certRow(c certs.Status) pageCert {
 	row := pageCert{
 		Names: strings.Join(c.Names, " "), Until: c.NotAfter.UTC().Format(time.DateTime + " UTC"),
 		Source: c.Source, Class: "ok",
 	}
-	if c.Expired {
-		row.Until, row.Class = row.Until+", expired", "bad"
+	row.Until += ", " + c.Left(time.Now())
+	switch left := time.Until(c.NotAfter); {
+	case c.Expired:
+		row.Class = "bad"
+	case left < certs.WarnBefore:
+		row.Class = "warn"
 	}
 	return row
 }

@@ -65,6 +65,13 @@ type Certificate struct {
 	Default bool
 	// Origin says where it came from, such as the path of a file.
 	Origin string
+	// Rank decides between certificates of one name in one source before the time
+	// that they are valid does: the higher one wins. Sources that have no order of
+	// their own leave it 0.
+	Rank int64
+	// Ignored are the names in the certificate that are not DNS names and that it
+	// does not serve, made fit for a log line.
+	Ignored []string
 }
 
 // New checks that a certificate can serve: the key fits, there is a DNS or IP
@@ -97,13 +104,77 @@ func New(chain []*x509.Certificate, key crypto.PrivateKey) (*Certificate, error)
 		c.TLS.Certificate = append(c.TLS.Certificate, x.Raw)
 	}
 	for _, name := range leaf.DNSNames {
-		c.Names = append(c.Names, strings.TrimSuffix(strings.ToLower(name), "."))
+		name = strings.TrimSuffix(strings.ToLower(name), ".")
+		if !ValidName(name) {
+			c.Ignored = append(c.Ignored, Clean(name))
+			continue
+		}
+		c.Names = append(c.Names, name)
+	}
+	if len(c.Names) == 0 && len(leaf.IPAddresses) == 0 {
+		return nil, fmt.Errorf("the certificate of %s (serial %s) names no host: %q is not a DNS name", subject(leaf), leaf.SerialNumber, c.Ignored[0])
 	}
 	return c, nil
 }
 
 // Expired says whether the certificate is not valid any more.
 func (c *Certificate) Expired(now time.Time) bool { return now.After(c.TLS.Leaf.NotAfter) }
+
+// ValidAt says whether the certificate is valid at a time: begun and not expired.
+func (c *Certificate) ValidAt(now time.Time) bool {
+	return !c.Expired(now) && !now.Before(c.TLS.Leaf.NotBefore)
+}
+
+// Title names the certificate for people: its first names and how many more.
+func (c *Certificate) Title() string {
+	switch {
+	case len(c.Names) == 0:
+		return subject(c.TLS.Leaf)
+	case len(c.Names) > 5:
+		return strings.Join(c.Names[:5], ", ") + fmt.Sprintf(" and %d more", len(c.Names)-5)
+	}
+	return strings.Join(c.Names, ", ")
+}
+
+// Complaints say what is wrong with a certificate that is served nevertheless:
+// it is not valid now, or has names that are not DNS names.
+func (c *Certificate) Complaints(now time.Time) (out []string) {
+	leaf := c.TLS.Leaf
+	switch {
+	case c.Expired(now):
+		out = append(out, fmt.Sprintf("the certificate of %s expired on %s: replace it; until then it is served where there is no other",
+			c.Title(), leaf.NotAfter.UTC().Format(time.RFC3339)))
+	case !c.ValidAt(now):
+		out = append(out, fmt.Sprintf("the certificate of %s is not valid before %s: until then another one of its names is served if there is one",
+			c.Title(), leaf.NotBefore.UTC().Format(time.RFC3339)))
+	}
+	if len(c.Ignored) > 0 {
+		out = append(out, fmt.Sprintf("%d names of the certificate of %s are not DNS names and are passed over, such as %q",
+			len(c.Ignored), c.Title(), c.Ignored[0]))
+	}
+	return out
+}
+
+// ValidName says whether a name is one that a client can ask for: labels of
+// letters, digits, "-" and "_" (RFC 1123 section 2.1, and what is seen in the
+// wild), the first of which may be "*".
+func ValidName(name string) bool {
+	if len(name) > maxName {
+		return false
+	}
+	for i, label := range strings.Split(name, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+		if label == "*" && i == 0 && len(name) > 2 {
+			continue
+		}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
+}
 
 // KeyType is "RSA 2048", "ECDSA P-256" or "Ed25519".
 func (c *Certificate) KeyType() string {

@@ -1,11 +1,8 @@
 package certs
 
 import (
-	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"sync"
-	"time"
+	"slices"
 )
 
 // TLSOptions are the settings of the TLS listener.
@@ -14,6 +11,13 @@ type TLSOptions struct {
 	MinVersion uint16
 	// NextProtos are offered by ALPN (RFC 7301); nil means http/1.1 alone.
 	NextProtos []string
+	// Curves are the key exchanges that are offered; nil: those of crypto/tls, with
+	// X25519MLKEM768 first.
+	Curves []tls.CurveID
+	// AskForCertificate says for which server names clients are asked for a
+	// certificate, which is not verified here; nil: for none. It is called in
+	// handshakes and must not wait.
+	AskForCertificate func(name string) bool
 	// Tickets encrypt sessions for resumption; nil turns session tickets off.
 	Tickets *Tickets
 }
@@ -27,8 +31,12 @@ func (s *Store) TLSConfig(opts TLSOptions) *tls.Config {
 	if opts.NextProtos == nil {
 		opts.NextProtos = []string{"http/1.1"}
 	}
+	if s.opts.Challenge != nil {
+		opts.NextProtos = append(slices.Clone(opts.NextProtos), ProtoChallenge)
+	}
 	cfg := &tls.Config{
 		MinVersion:             opts.MinVersion,
+		CurvePreferences:       opts.Curves,
 		NextProtos:             opts.NextProtos,
 		GetCertificate:         s.GetCertificate,
 		SessionTicketsDisabled: opts.Tickets == nil,
@@ -39,53 +47,15 @@ func (s *Store) TLSConfig(opts TLSOptions) *tls.Config {
 		cfg.WrapSession = opts.Tickets.keys.EncryptTicket
 		cfg.UnwrapSession = opts.Tickets.keys.DecryptTicket
 	}
-	return cfg
-}
-
-// TicketRotation is how often Tickets makes a new key, and ticketKeys how many
-// are kept: a ticket can be used for one to two rotations after it was made.
-const (
-	TicketRotation = 12 * time.Hour
-	ticketKeys     = 3
-)
-
-// Tickets holds the keys that session tickets (RFC 5077, RFC 8446 section
-// 4.6.1) are encrypted with. They live in memory only.
-type Tickets struct {
-	keys *tls.Config // only its ticket keys are used
-
-	mu      sync.Mutex
-	current [][32]byte // the newest first
-}
-
-// NewTickets makes the first key.
-func NewTickets() *Tickets {
-	t := &Tickets{keys: &tls.Config{}}
-	t.Rotate()
-	return t
-}
-
-// Rotate makes a new key; sessions of the two before it can still be resumed.
-func (t *Tickets) Rotate() {
-	var key [32]byte
-	rand.Read(key[:]) // never fails: crypto/rand ends the process instead
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	kept := t.current[:min(len(t.current), ticketKeys-1)]
-	t.current = append([][32]byte{key}, kept...)
-	t.keys.SetSessionTicketKeys(t.current)
-}
-
-// Run rotates the keys until ctx ends.
-func (t *Tickets) Run(ctx context.Context) {
-	tick := time.NewTicker(TicketRotation)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			t.Rotate()
+	if opts.AskForCertificate != nil {
+		asking := cfg.Clone()
+		asking.ClientAuth = tls.RequestClientCert
+		cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if opts.AskForCertificate(hello.ServerName) {
+				return asking, nil
+			}
+			return nil, nil
 		}
 	}
+	return cfg
 }

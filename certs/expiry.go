@@ -42,7 +42,7 @@ func (s *Store) Run(ctx context.Context) {
 func (s *Store) check(now time.Time, warned map[string]time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rebuild(now)
+	s.refresh(now)
 	seen := map[string]bool{}
 	for _, src := range s.sources {
 		for _, c := range src.certs {
@@ -72,6 +72,26 @@ func (s *Store) check(now time.Time, warned map[string]time.Time) {
 	}
 }
 
+// refresh looks at the clock: certificates that began or ended to be valid since
+// they were last looked at change places with others of their names. s.mu is held.
+func (s *Store) refresh(now time.Time) {
+	var without, with []*held
+	for _, src := range s.sources {
+		for i, h := range src.certs {
+			if valid := h.ValidAt(now); valid != h.valid {
+				fresh := *h
+				fresh.valid = valid
+				without, with = append(without, h), append(with, &fresh)
+				src.certs[i] = &fresh
+			}
+		}
+	}
+	if len(with) > 0 {
+		s.table.Store(s.table.Load().change(without, with))
+	}
+	s.expiry.update(s.sources)
+}
+
 // expiryGauges are the er_cert_expiry_timestamp_seconds series: one for the
 // first name of each certificate.
 type expiryGauges struct {
@@ -81,6 +101,18 @@ type expiryGauges struct {
 
 func newExpiryGauges(ms *metrics.Set) expiryGauges {
 	return expiryGauges{metrics: ms, series: map[string]*atomic.Int64{}}
+}
+
+// changed brings the series up to date after a change; of many certificates that
+// is left to the clock, because it looks at all of them.
+func (g *expiryGauges) changed(sources []sourceCerts) {
+	n := 0
+	for _, src := range sources {
+		n += len(src.certs)
+	}
+	if n <= 2*maxExpirySeries {
+		g.update(sources)
+	}
 }
 
 // update makes the series those of the certificates that end first. Of several

@@ -2,6 +2,8 @@ package certs
 
 import (
 	"cmp"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -17,6 +19,7 @@ type Status struct {
 	NotBefore   time.Time `json:"not_before"`
 	NotAfter    time.Time `json:"not_after"`
 	Expired     bool      `json:"expired"`
+	DaysLeft    int       `json:"days_left"` // whole days; below 0 when it has expired
 	Serial      string    `json:"serial"`
 	KeyType     string    `json:"key_type"`
 	Issuer      string    `json:"issuer"`
@@ -32,6 +35,7 @@ func NewStatus(source string, c *Certificate, now time.Time) Status {
 		Serial: leaf.SerialNumber.String(), KeyType: c.KeyType(),
 		Issuer: leaf.Issuer.String(), Fingerprint: c.Fingerprint(),
 	}
+	st.DaysLeft = daysLeft(leaf.NotAfter, now)
 	if st.Names == nil {
 		st.Names = []string{}
 	}
@@ -39,6 +43,25 @@ func NewStatus(source string, c *Certificate, now time.Time) Status {
 		st.IPs = append(st.IPs, ip.String())
 	}
 	return st
+}
+
+// daysLeft is rounded down, also below 0.
+func daysLeft(end, now time.Time) int {
+	return int(math.Floor(end.Sub(now).Hours() / 24))
+}
+
+// Left tells how long the certificate is valid, for people.
+func (s Status) Left(now time.Time) string {
+	switch left := daysLeft(s.NotAfter, now); {
+	case s.Expired || now.After(s.NotAfter):
+		return "expired"
+	case now.Before(s.NotBefore):
+		return "not valid yet"
+	case left == 1:
+		return "1 day left"
+	default:
+		return fmt.Sprintf("%d days left", left)
+	}
 }
 
 // List describes every certificate of every source: by source in order, then by
@@ -51,7 +74,7 @@ func (s *Store) List() []Status {
 	for _, src := range s.sources {
 		start := len(out)
 		for _, c := range src.certs {
-			out = append(out, NewStatus(src.name, c, now))
+			out = append(out, NewStatus(src.name, c.Certificate, now))
 		}
 		slices.SortStableFunc(out[start:], func(a, b Status) int {
 			return cmp.Or(slices.Compare(a.Names, b.Names), a.NotAfter.Compare(b.NotAfter))

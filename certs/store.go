@@ -20,8 +20,15 @@ type Options struct {
 	// development CA); the empty name is a client that sent none. nil, nil: not
 	// for this name. It may take the time of a handshake, and no longer.
 	OnDemand func(name string) (*tls.Certificate, error)
-	Metrics  *metrics.Set
-	Log      zerolog.Logger
+	// Challenge answers TLS-ALPN-01 handshakes (RFC 8737), of clients that speak
+	// acme-tls/1 and nothing else; nil: there is none for the name. They get no
+	// other certificate. Without it nobody speaks that protocol.
+	Challenge func(name string) *tls.Certificate
+	// DefaultName is a host whose certificate is shown to clients that send no
+	// server name, when no source has a default one; empty: none.
+	DefaultName string
+	Metrics     *metrics.Set
+	Log         zerolog.Logger
 }
 
 // Store holds the table and what each source has. Its methods may be called from
@@ -34,33 +41,47 @@ type Store struct {
 	hushed  atomic.Int64  // unknown names since the last log line
 
 	mu      sync.Mutex
-	sources []sourceCerts // by Order
+	sources []sourceCerts     // by Order
+	staples map[string][]byte // OCSP responses by fingerprint
 	expiry  expiryGauges
 }
 
 type sourceCerts struct {
 	name     string
-	certs    []*Certificate
+	given    []*Certificate // as Set was given them
+	certs    []*held        // the same, one for one
 	problems []Problem
 }
+
+// ProtoChallenge is the protocol of TLS-ALPN-01 challenges. A connection that
+// speaks it is to be closed after its handshake.
+const ProtoChallenge = "acme-tls/1"
 
 // unknownNameEvery is the least time between two log lines about unknown names:
 // scanners send thousands.
 const unknownNameEvery = 10 * time.Second
 
 // NewStore makes a Store without certificates. Metrics:
-// er_tls_unknown_names_total and er_cert_expiry_timestamp_seconds{name}.
+// er_tls_unknown_names_total, er_cert_problems{source} and
+// er_cert_expiry_timestamp_seconds{name}.
 func NewStore(opts Options) *Store {
 	s := &Store{
 		opts:    opts,
 		unknown: opts.Metrics.Counter("er_tls_unknown_names_total"),
 		quiet:   rate.NewLimiter(rate.Every(unknownNameEvery), 1),
 		expiry:  newExpiryGauges(opts.Metrics),
+		staples: map[string][]byte{},
 	}
 	opts.Metrics.Help("er_tls_unknown_names_total", "TLS handshakes for a server name without a certificate.")
 	opts.Metrics.Help("er_cert_expiry_timestamp_seconds", "When the certificate of a name ends, in Unix time; of at most 1000 certificates.")
-	for _, name := range Order() {
+	opts.Metrics.Help("er_cert_problems", "What a source of certificates found wrong, now.")
+	for i, name := range Order() {
 		s.sources = append(s.sources, sourceCerts{name: name})
+		opts.Metrics.Gauge(metrics.Name("er_cert_problems", "source", name), func() float64 {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return float64(len(s.sources[i].problems))
+		})
 	}
 	s.table.Store(&Table{})
 	return s
@@ -76,22 +97,61 @@ func (s *Store) Set(source string, certs []*Certificate, problems []Problem) {
 		i = len(s.sources)
 		s.sources = append(s.sources, sourceCerts{name: source})
 	}
-	s.sources[i].certs, s.sources[i].problems = certs, problems
-	s.rebuild(time.Now())
+	src := &s.sources[i]
+	now := time.Now()
+	next, without, with := s.compare(src, certs, i, now)
+	src.given, src.certs, src.problems = slices.Clone(certs), next, problems
+	if len(without) > 0 || len(with) > 0 {
+		s.table.Store(s.table.Load().change(without, with))
+		s.expiry.changed(s.sources)
+	}
 }
 
-// rebuild makes the table anew; s.mu is held.
-func (s *Store) rebuild(now time.Time) {
-	all := make([][]*Certificate, len(s.sources))
-	for i, c := range s.sources {
-		all[i] = c.certs
+// compare makes what a source has now of what it had before; a certificate that
+// it keeps is the same pointer. Most changes are of one certificate among many,
+// in its place, so what both lists begin and end with is passed over first.
+func (s *Store) compare(src *sourceCerts, now []*Certificate, order int, at time.Time) (next, without, with []*held) {
+	next = make([]*held, len(now))
+	shorter := min(len(src.given), len(now))
+	head := 0
+	for head < shorter && src.given[head] == now[head] {
+		head++
 	}
-	s.table.Store(NewTable(all, now))
-	s.expiry.update(s.sources)
+	tail := 0
+	for tail < shorter-head && src.given[len(src.given)-1-tail] == now[len(now)-1-tail] {
+		tail++
+	}
+	copy(next, src.certs[:head])
+	copy(next[len(now)-tail:], src.certs[len(src.certs)-tail:])
+	known := map[*Certificate]*held{}
+	for _, h := range src.certs[head : len(src.certs)-tail] {
+		known[h.Certificate] = h
+	}
+	for i := head; i < len(now)-tail; i++ {
+		h, there := known[now[i]]
+		if there {
+			delete(known, now[i])
+		} else {
+			h = s.staple(hold(now[i], order, at))
+			with = append(with, h)
+		}
+		next[i] = h
+	}
+	for _, h := range known {
+		without = append(without, h)
+	}
+	return next, without, with
 }
 
 // Table is the table as it is now; never nil.
 func (s *Store) Table() *Table { return s.table.Load() }
+
+// Has says whether a source that comes before another in Order has a valid
+// certificate of a name.
+func (s *Store) Has(name, before string) bool {
+	limit := slices.Index(Order(), before)
+	return s.table.Load().any(name, func(h *held) bool { return h.valid && h.order < limit })
+}
 
 // GetCertificate is the hook of tls.Config. For a name that nobody has it returns
 // nil and no error, which is the only way to make crypto/tls send the
@@ -99,10 +159,15 @@ func (s *Store) Table() *Table { return s.table.Load() }
 // Config whose Certificates are empty, as TLSConfig makes it.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := hello.ServerName
+	if s.opts.Challenge != nil && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == ProtoChallenge {
+		return s.opts.Challenge(name), nil
+	}
 	table := s.table.Load()
 	var found *tls.Certificate
 	if name == "" {
-		found = table.Default(hello)
+		if found = table.Default(hello); found == nil {
+			found = table.Lookup(s.opts.DefaultName, hello)
+		}
 	} else {
 		found = table.Lookup(name, hello)
 	}

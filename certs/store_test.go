@@ -209,7 +209,7 @@ func TestTickets(t *testing.T) {
 			t.Errorf("version %x: not resumed after a rotation", version)
 		}
 		client.ClientSessionCache = &frozenCache{ClientSessionCache: client.ClientSessionCache}
-		for range ticketKeys {
+		for range TicketKeys {
 			tickets.Rotate()
 		}
 		if resumed() {

@@ -7,54 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"edgerouter/certs"
 )
 
 func certCommand() *cobra.Command {
-	return group("cert", "Certificates: what is served, and the development CA", certListCommand(), certTrustCommand())
-}
-
-func certListCommand() *cobra.Command {
-	var (
-		from   node
-		asJSON bool
-	)
-	cmd := &cobra.Command{
-		Use:   "ls",
-		Short: "List the certificates of a running node, from which source and until when",
-		Args:  arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var answer struct {
-				Certs []certs.Status `json:"certs"`
-			}
-			if err := from.get(cmd.Context(), "api/v1/certs", nil, &answer); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd, answer.Certs)
-			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "NAMES\tSOURCE\tUNTIL\tKEY\tORIGIN")
-			for _, c := range answer.Certs {
-				until := c.NotAfter.UTC().Format(time.DateOnly)
-				if c.Expired {
-					until += " (expired)"
-				}
-				names := strings.Join(append(c.Names, c.IPs...), " ")
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", names, c.Source, until, c.KeyType, c.Origin)
-			}
-			return table.Flush()
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	from.addFlags(cmd)
-	return cmd
+	return group("cert", "Certificates: what is served, CertBus's stream, and the development CA",
+		certListCommand(), certPutCommand(), certRmCommand(), certKeygenCommand(), certTrustCommand())
 }
 
 func certTrustCommand() *cobra.Command {

@@ -77,6 +77,7 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		Snapshot:     func() *gateway.Snapshot { return e.gateway.Snapshot() },
 		Subscribe:    func() (<-chan gateway.Event, func()) { return e.gateway.Subscribe() },
 		Certs:        e.certificates,
+		CertProblems: e.certProblems,
 		Sources:      func() []discovery.Status { return e.merge.Statuses() },
 		Origin:       func(source, id string) (discovery.Origin, bool) { return e.merge.Origin(source, id) },
 		Ready:        e.notReady,
@@ -109,7 +110,7 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		return nil, err
 	}
 	if s.https != "" {
-		if e.tls, err = newEdgeTLS(s, e.gateway, e.metrics, log); err != nil {
+		if e.tls, err = newEdgeTLS(s, e.bus, e.gateway, e.metrics, log); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +181,7 @@ func (e *edge) newServers() {
 		MetricsPath: s.metricsPath, Metrics: e.metricsText,
 	}
 	if e.tls != nil {
-		cfg.TLS = e.tls.config
+		cfg.TLS, cfg.Challenge = e.tls.config, e.tls.challenge()
 		_, port, _ := net.SplitHostPort(s.https)
 		cfg.HTTPSPort, _ = net.LookupPort("tcp", port)
 	}
@@ -299,6 +300,13 @@ func (e *edge) certificates() []certs.Status {
 		return nil
 	}
 	return e.tls.list()
+}
+
+func (e *edge) certProblems() map[string][]certs.Problem {
+	if e.tls == nil {
+		return nil
+	}
+	return e.tls.problems()
 }
 
 // metricsText is writeMetrics for METRICS_ENDPOINT.

@@ -32,6 +32,7 @@ type edgeBus struct {
 	streams  *jetstream.Bus // the log, when its nodes know of one another; else nil
 	stream   *stream.Source
 	started  time.Time
+	more     []func() bus.FollowerStatus // of other streams that this node follows
 
 	generation atomic.Int64 // of the applications in service
 	news       chan struct{}
@@ -145,9 +146,13 @@ func (e *edgeBus) close() {
 
 // status is what this node tells the others.
 func (e *edgeBus) status() admin.NodeStatus {
+	streams := []bus.FollowerStatus{e.stream.Status()}
+	for _, status := range e.more {
+		streams = append(streams, status())
+	}
 	return admin.NodeStatus{
 		Node: e.settings.nodeName, Version: version(), Generation: e.generation.Load(), ConfigGeneration: e.config(),
-		StartedAt: e.started, Streams: []bus.FollowerStatus{e.stream.Status()},
+		StartedAt: e.started, Streams: streams,
 	}
 }
 

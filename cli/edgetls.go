@@ -13,6 +13,7 @@ import (
 	"edgerouter/certs"
 	"edgerouter/certs/devca"
 	certfile "edgerouter/certs/file"
+	"edgerouter/certs/ocsp"
 	"edgerouter/gateway"
 	"edgerouter/metrics"
 )
@@ -24,11 +25,21 @@ type edgeTLS struct {
 	tickets *certs.Tickets
 	files   *certfile.Source // nil without --cert-dir
 	ca      *devca.CA        // nil without --dev
+	bus     *busCerts        // nil without a bus
+	ocsp    *ocsp.Stapler
 }
 
-func newEdgeTLS(s settings, g *gateway.Gateway, m *metrics.Set, log zerolog.Logger) (*edgeTLS, error) {
+func newEdgeTLS(s settings, b *edgeBus, g *gateway.Gateway, m *metrics.Set, log zerolog.Logger) (*edgeTLS, error) {
 	t := &edgeTLS{tickets: certs.NewTickets()}
-	opts := certs.Options{Metrics: m, Log: log}
+	opts := certs.Options{Metrics: m, Log: log, DefaultName: s.tlsDefault}
+	covered := func(name string) bool { return t.store.Has(name, certs.SourceACME) }
+	var err error
+	if t.bus, err = newBusCerts(s, b, t.tickets, covered, g, m, log); err != nil {
+		return nil, err
+	}
+	if t.bus != nil && t.bus.acme != nil {
+		opts.Challenge = t.bus.acme.TLSChallenge
+	}
 	if s.dev {
 		dir := devCAFolder(s.data)
 		ca, err := devca.Open(dir, devca.Options{Allowed: g.CoversHost, Log: log})
@@ -38,11 +49,14 @@ func newEdgeTLS(s settings, g *gateway.Gateway, m *metrics.Set, log zerolog.Logg
 		t.ca, opts.OnDemand = ca, ca.Get
 	}
 	t.store = certs.NewStore(opts)
-	t.config = t.store.TLSConfig(certs.TLSOptions{Tickets: t.tickets})
+	t.config = t.store.TLSConfig(certs.TLSOptions{
+		Tickets: t.tickets, MinVersion: s.minVersion, Curves: s.curves, AskForCertificate: g.AsksForCertificate,
+	})
+	t.ocsp = ocsp.New(ocsp.Options{Store: t.store, Metrics: m, Logger: log})
 	if s.certDir != "" {
 		t.files = certfile.New(s.certDir, log)
-	} else if !s.dev {
-		log.Warn().Msg("no certificates are configured, so every TLS handshake will be refused: give --cert-dir, or --https '' to turn TLS off")
+	} else if !s.dev && !s.acme() && len(s.certbusKeys) == 0 {
+		log.Warn().Msg("no certificates are configured, so every TLS handshake will be refused: give --cert-dir, --certbus-key or --acme-email, or --https '' to turn TLS off")
 	}
 	return t, nil
 }
@@ -54,15 +68,26 @@ func devCAFolder(data string) string { return filepath.Join(data, "dev-ca") }
 // been read for the first time.
 func (t *edgeTLS) run(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { t.store.Run(ctx) })
-	running.Go(func() { t.tickets.Run(ctx) })
-	if t.files == nil {
-		return
+	running.Go(func() { t.ocsp.Run(ctx) })
+	if t.files != nil {
+		running.Go(func() {
+			t.files.Run(ctx, func(c []*certs.Certificate, p []certs.Problem) { t.store.Set(certs.SourceFile, c, p) })
+		})
+		waitFor(ctx, t.files.Ready(), 5*time.Second)
 	}
-	running.Go(func() {
-		t.files.Run(ctx, func(c []*certs.Certificate, p []certs.Problem) { t.store.Set(certs.SourceFile, c, p) })
-	})
-	waitFor(ctx, t.files.Ready(), 5*time.Second)
+	t.bus.run(ctx, running, t.store, t.tickets)
 }
+
+// challenge answers HTTP-01 challenges; nil without ACME.
+func (t *edgeTLS) challenge() func(host, path string) string {
+	if t.bus == nil || t.bus.acme == nil {
+		return nil
+	}
+	return t.bus.acme.HTTPChallenge
+}
+
+// problems are what is wrong with certificates, by source.
+func (t *edgeTLS) problems() map[string][]certs.Problem { return t.store.Problems() }
 
 func (t *edgeTLS) reload() {
 	if t.files != nil {

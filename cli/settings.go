@@ -22,6 +22,7 @@ type settings struct {
 	apps               string
 	dev                bool
 	busSettings
+	certSettings
 	docker         dockerSettings
 	certDir        string
 	trustedProxies []string
@@ -75,6 +76,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	addStoreFlag(f, &s.store)
 	s.s3.addFlags(f)
 	s.docker.addFlags(f)
+	s.certSettings.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
@@ -86,7 +88,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 // resolve fills in the environment and --dev's defaults, and checks what a
 // parser of flags cannot. What it returns is wrong usage.
 func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
-	for _, v := range slices.Concat(serveSettings, busEnvironment, s3DiscoverySettings) {
+	for _, v := range slices.Concat(serveSettings, busEnvironment, s3DiscoverySettings, certEnvironment) {
 		if err := v.fromEnvironment(f, env); err != nil {
 			return err
 		}
@@ -109,6 +111,9 @@ func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) er
 		s.adminTokenFile = s.data + "/admin-token"
 	}
 	if err := s.busSettings.resolve(f, env); err != nil {
+		return err
+	}
+	if err := s.certSettings.resolve(); err != nil {
 		return err
 	}
 	return s.check()
@@ -181,7 +186,7 @@ func (s *settings) check() error {
 // know what to do with; they are told and passed over.
 func unavailable(env func(string) (string, bool)) (names []string) {
 	for _, name := range []string{
-		"CERTBUS_CLIENT_PRIVKEY", "EDGEROUTER_ACME_EMAIL", "EDGEROUTER_IP_RULES",
+		"EDGEROUTER_IP_RULES",
 	} {
 		if v, _ := env(name); v != "" {
 			names = append(names, name)

@@ -18,6 +18,7 @@ type hostIndex struct {
 	exact     map[string]bool
 	wildcards map[string]bool // what follows "*."
 	patterns  []*router.HostPattern
+	asking    *hostIndex // of applications that want client certificates; nil: none does
 }
 
 func (s *Snapshot) index() *hostIndex {
@@ -28,8 +29,17 @@ func (s *Snapshot) index() *hostIndex {
 			if a.State == StateBroken {
 				continue
 			}
+			wants := slices.ContainsFunc(a.Definition.Middlewares, func(m app.Middleware) bool {
+				return m.Kind == app.MiddlewareClientCertificate
+			})
+			if wants && h.asking == nil {
+				h.asking = &hostIndex{exact: map[string]bool{}, wildcards: map[string]bool{}}
+			}
 			for i := range a.Definition.Frontends {
 				h.add(&a.Definition.Frontends[i])
+				if wants {
+					h.asking.add(&a.Definition.Frontends[i])
+				}
 			}
 		}
 	})
@@ -68,8 +78,18 @@ func (s *Snapshot) HostsForCerts() []string {
 // exact name, a wildcard, a regexp or the hosts of a rule. A frontend for any
 // host covers none.
 func (s *Snapshot) CoversHost(name string) bool {
-	h := s.index()
-	name = sameHost(name)
+	return s.index().covers(sameHost(name))
+}
+
+// AsksForCertificate says whether an application of a host wants client
+// certificates. One for any host, or for the hosts of a rule that cannot be
+// listed, is not asked for by this: its clients cannot be told apart in a handshake.
+func (s *Snapshot) AsksForCertificate(name string) bool {
+	asking := s.index().asking
+	return asking != nil && asking.covers(sameHost(name))
+}
+
+func (h *hostIndex) covers(name string) bool {
 	if h.exact[name] {
 		return true
 	}
@@ -84,3 +104,6 @@ func (g *Gateway) HostsForCerts() []string { return g.Snapshot().HostsForCerts()
 
 // CoversHost is Snapshot.CoversHost of the running set.
 func (g *Gateway) CoversHost(name string) bool { return g.Snapshot().CoversHost(name) }
+
+// AsksForCertificate is Snapshot.AsksForCertificate of the running set.
+func (g *Gateway) AsksForCertificate(name string) bool { return g.Snapshot().AsksForCertificate(name) }

@@ -16,19 +16,20 @@ import (
 // Middlewares are the middleware kinds of this version.
 func (d Standard) Middlewares() map[app.MiddlewareKind]MiddlewareBuilder {
 	kinds := map[app.MiddlewareKind]MiddlewareBuilder{
-		app.MiddlewareHeaders:        build(d, middleware.NewHeaders, func(m *app.Middleware) *app.HeadersOpts { return m.Headers }),
-		app.MiddlewareStripPrefix:    build(d, middleware.NewStripPrefix, func(m *app.Middleware) *app.StripPrefixOpts { return m.StripPrefix }),
-		app.MiddlewareAddPrefix:      build(d, middleware.NewAddPrefix, func(m *app.Middleware) *app.AddPrefixOpts { return m.AddPrefix }),
-		app.MiddlewareReplacePath:    build(d, middleware.NewReplacePath, func(m *app.Middleware) *app.ReplacePathOpts { return m.ReplacePath }),
-		app.MiddlewareRedirectScheme: build(d, middleware.NewRedirectScheme, func(m *app.Middleware) *app.RedirectSchemeOpts { return m.RedirectScheme }),
-		app.MiddlewareRedirectRegex:  build(d, middleware.NewRedirectRegex, func(m *app.Middleware) *app.RedirectRegexOpts { return m.RedirectRegex }),
-		app.MiddlewareBasicAuth:      build(d, middleware.NewBasicAuth, func(m *app.Middleware) *app.BasicAuthOpts { return m.BasicAuth }),
-		app.MiddlewareForwardAuth:    build(d, middleware.NewForwardAuth, func(m *app.Middleware) *app.AuthForwardOpts { return m.ForwardAuth }),
-		app.MiddlewareAllowedIPs:     build(d, middleware.NewAllowedIPs, func(m *app.Middleware) *app.AllowedIPsOpts { return m.AllowedIPs }),
-		app.MiddlewareRateLimit:      build(d, middleware.NewRateLimit, func(m *app.Middleware) *app.RateLimitOpts { return m.RateLimit }),
-		app.MiddlewareInFlight:       build(d, middleware.NewInFlight, func(m *app.Middleware) *app.InFlightOpts { return m.InFlight }),
-		app.MiddlewareRetry:          build(d, middleware.NewRetry, func(m *app.Middleware) *app.RetryOpts { return m.Retry }),
-		app.MiddlewareMaxRequestBody: build(d, middleware.NewMaxRequestBody, func(m *app.Middleware) *app.MaxRequestBodyOpts { return m.MaxRequestBody }),
+		app.MiddlewareClientCertificate: build(d, middleware.NewClientCertificate, func(m *app.Middleware) *app.ClientCertificateOpts { return m.ClientCertificate }),
+		app.MiddlewareHeaders:           build(d, middleware.NewHeaders, func(m *app.Middleware) *app.HeadersOpts { return m.Headers }),
+		app.MiddlewareStripPrefix:       build(d, middleware.NewStripPrefix, func(m *app.Middleware) *app.StripPrefixOpts { return m.StripPrefix }),
+		app.MiddlewareAddPrefix:         build(d, middleware.NewAddPrefix, func(m *app.Middleware) *app.AddPrefixOpts { return m.AddPrefix }),
+		app.MiddlewareReplacePath:       build(d, middleware.NewReplacePath, func(m *app.Middleware) *app.ReplacePathOpts { return m.ReplacePath }),
+		app.MiddlewareRedirectScheme:    build(d, middleware.NewRedirectScheme, func(m *app.Middleware) *app.RedirectSchemeOpts { return m.RedirectScheme }),
+		app.MiddlewareRedirectRegex:     build(d, middleware.NewRedirectRegex, func(m *app.Middleware) *app.RedirectRegexOpts { return m.RedirectRegex }),
+		app.MiddlewareBasicAuth:         build(d, middleware.NewBasicAuth, func(m *app.Middleware) *app.BasicAuthOpts { return m.BasicAuth }),
+		app.MiddlewareForwardAuth:       build(d, middleware.NewForwardAuth, func(m *app.Middleware) *app.AuthForwardOpts { return m.ForwardAuth }),
+		app.MiddlewareAllowedIPs:        build(d, middleware.NewAllowedIPs, func(m *app.Middleware) *app.AllowedIPsOpts { return m.AllowedIPs }),
+		app.MiddlewareRateLimit:         build(d, middleware.NewRateLimit, func(m *app.Middleware) *app.RateLimitOpts { return m.RateLimit }),
+		app.MiddlewareInFlight:          build(d, middleware.NewInFlight, func(m *app.Middleware) *app.InFlightOpts { return m.InFlight }),
+		app.MiddlewareRetry:             build(d, middleware.NewRetry, func(m *app.Middleware) *app.RetryOpts { return m.Retry }),
+		app.MiddlewareMaxRequestBody:    build(d, middleware.NewMaxRequestBody, func(m *app.Middleware) *app.MaxRequestBodyOpts { return m.MaxRequestBody }),
 		app.MiddlewareCompress: build(d, middleware.NewCompress, func(m *app.Middleware) *app.CompressOpts {
 			if m.Compress == nil {
 				return &app.CompressOpts{} // its options all have defaults

@@ -64,6 +64,9 @@ const (
 	busy = 1
 )
 
+// protoChallenge is what a CA speaks that validates a host by TLS-ALPN-01.
+const protoChallenge = "acme-tls/1"
+
 // freshGrace is by how much a connection that has not sent a request yet counts
 // as less idle: its first request may be on its way.
 const freshGrace = int64(800 * time.Millisecond)
@@ -139,6 +142,9 @@ func (c *conn) open(secure bool) bool {
 			c.srv.Stats.HandshakeErrors.Add(1)
 			c.srv.Log.Debug().Err(err).Str("client", c.peer.String()).Msg("TLS handshake failed")
 			return false
+		}
+		if c.srv.challenges && c.tls.ConnectionState().NegotiatedProtocol == protoChallenge {
+			return false // the handshake was all that there is (RFC 8737 section 3)
 		}
 		c.Conn.SetDeadline(time.Time{})
 		if now := wire.Now() + freshGrace; c.state.CompareAndSwap(-c.idleFrom, -now) {

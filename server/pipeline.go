@@ -76,6 +76,9 @@ func (c *conn) dispatch() {
 		c.serveMetrics()
 		return
 	}
+	if s.Challenge != nil && c.tls == nil && bytes.HasPrefix(path, challengePath) && c.serveChallenge(path) {
+		return
+	}
 	entry := s.Lookup(x.Head.Host, path, c)
 	if entry == nil {
 		c.fail(404, "no website for hostname: "+string(hostOnly(x.Head.Host)))
@@ -162,6 +165,23 @@ func (c *conn) serveMetrics() {
 	default:
 		c.fail(405, "only GET and HEAD are answered here")
 	}
+}
+
+var challengePath = []byte("/.well-known/acme-challenge/")
+
+// serveChallenge answers for a CA that validates a host, if that is what it is.
+func (c *conn) serveChallenge(path []byte) bool {
+	if m := string(c.x.Head.Method); m != "GET" && m != "HEAD" {
+		return false
+	}
+	answer := c.srv.Challenge(string(c.x.Head.Host), string(path))
+	if answer == "" {
+		return false
+	}
+	ctx := c.context()
+	ctx.Response.Header.SetContentType("text/plain")
+	ctx.Response.SetBodyString(answer)
+	return true
 }
 
 func (c *conn) fail(status int, reason string) {

@@ -18,6 +18,7 @@ package server
 import (
 	"crypto/tls"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,10 @@ type Config struct {
 	HTTPSPort int
 	// TLS is the configuration of TLS listeners.
 	TLS *tls.Config
+	// Challenge, when not nil, is asked for the body of plain requests below
+	// /.well-known/acme-challenge/ (RFC 8555 section 8.3) before applications are;
+	// "" leaves them to those.
+	Challenge func(host, path string) string
 	// MetricsPath, when not empty, is answered on every host in plain HTTP by Metrics.
 	MetricsPath string
 	Metrics     func() []byte
@@ -93,6 +98,7 @@ type Config struct {
 type Server struct {
 	Config
 	wireLimits wire.Limits
+	challenges bool // TLS offers the protocol of TLS-ALPN-01
 	Stats      Stats
 	draining   atomic.Bool
 	conns      registry
@@ -120,6 +126,7 @@ func New(cfg Config) *Server {
 		wireLimits: wire.Limits{Head: cfg.Limits.Head, Target: cfg.Limits.Target, Fields: cfg.Limits.Fields},
 		deaf:       make(chan struct{}),
 		stop:       make(chan struct{}),
+		challenges: cfg.TLS != nil && slices.Contains(cfg.TLS.NextProtos, protoChallenge),
 	}
 	s.running.Add(1)
 	go s.sweep()

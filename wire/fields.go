@@ -14,7 +14,7 @@ const (
 	Upgrade
 	TE
 	Expect
-	Forwarding // X-Forwarded-*, X-Real-Ip, X-Request-Id, Forwarded: believed of trusted proxies only
+	Forwarding // X-Forwarded-*, X-Real-Ip, X-Request-Id, Forwarded: believed of trusted proxies only; X-Client-Cert-*: of nobody
 	Hop        // named by Connection, Keep-Alive, Proxy-*: never forwarded
 	Trailer
 	Date
@@ -104,6 +104,7 @@ func KindOf(name []byte) FieldKind {
 	case 'x':
 		switch {
 		case len(name) > 12 && equalSpelt(name[:12], "x-forwarded-"),
+			len(name) > 14 && equalSpelt(name[:14], "x-client-cert-"),
 			equalSpelt(name, "x-real-ip"), equalSpelt(name, "x-request-id"):
 			return Forwarding
 		}

@@ -155,23 +155,10 @@ func fits(c *x509.Certificate, key crypto.PrivateKey) bool {
 	return ok && public.Equal(c.PublicKey)
 }
 
-// validity says when a certificate is served although it is not valid now.
-func validity(path string, c *certs.Certificate, now time.Time) []certs.Problem {
-	leaf := c.TLS.Leaf
-	switch {
-	case now.After(leaf.NotAfter):
-		return []certs.Problem{{File: path, Message: fmt.Sprintf("the certificate of %s expired on %s: replace the file; until then it is served where there is no other",
-			names(c), leaf.NotAfter.UTC().Format(time.RFC3339))}}
-	case now.Before(leaf.NotBefore):
-		return []certs.Problem{{File: path, Message: fmt.Sprintf("the certificate of %s is not valid before %s",
-			names(c), leaf.NotBefore.UTC().Format(time.RFC3339))}}
+// validity says what is wrong with a certificate that is served nevertheless.
+func validity(path string, c *certs.Certificate, now time.Time) (problems []certs.Problem) {
+	for _, complaint := range c.Complaints(now) {
+		problems = append(problems, certs.Problem{File: path, Message: complaint})
 	}
-	return nil
-}
-
-func names(c *certs.Certificate) string {
-	if len(c.Names) > 5 {
-		return strings.Join(c.Names[:5], ", ") + fmt.Sprintf(" and %d more", len(c.Names)-5)
-	}
-	return strings.Join(c.Names, ", ")
+	return problems
 }
