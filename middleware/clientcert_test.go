@@ -79,7 +79,7 @@ func (tlsConn) Handshake() error                       { return nil }
 func (c tlsConn) ConnectionState() tls.ConnectionState { return c.state }
 func (tlsConn) RemoteAddr() net.Addr                   { return &net.TCPAddr{} }
 
-func request(chain ...*x509.Certificate) *fasthttp.RequestCtx {
+func withChain(chain ...*x509.Certificate) *fasthttp.RequestCtx {
 	ctx := &fasthttp.RequestCtx{}
 	ctx.Init2(tlsConn{state: tls.ConnectionState{PeerCertificates: chain}}, nil, false)
 	return ctx
@@ -109,7 +109,7 @@ func TestClientCertificate(t *testing.T) {
 		{"for servers", []*x509.Certificate{ours.issue(t, "bob", time.Hour, x509.ExtKeyUsageServerAuth)}, false, "not for clients"},
 		{"expired", []*x509.Certificate{ours.issue(t, "bob", -time.Hour, x509.ExtKeyUsageClientAuth)}, false, "expired"},
 	} {
-		ctx, reached := request(x.chain...), false
+		ctx, reached := withChain(x.chain...), false
 		wrap(func(ctx *fasthttp.RequestCtx) {
 			reached = true
 			h := &ctx.Request.Header
@@ -125,14 +125,14 @@ func TestClientCertificate(t *testing.T) {
 			t.Errorf("%s: reached %v, status %d, %s", x.name, reached, ctx.Response.StatusCode(), ctx.Response.Body())
 		}
 	}
-	for name, ctx := range map[string]*fasthttp.RequestCtx{"over plain HTTP": {}, "without one": request()} {
+	for name, ctx := range map[string]*fasthttp.RequestCtx{"over plain HTTP": {}, "without one": withChain()} {
 		reached := false
 		optional(func(*fasthttp.RequestCtx) { reached = true })(ctx)
 		if !reached {
 			t.Errorf("optional, %s: refused", name)
 		}
 	}
-	ctx := request(others.issue(t, "bob", time.Hour, x509.ExtKeyUsageClientAuth))
+	ctx := withChain(others.issue(t, "bob", time.Hour, x509.ExtKeyUsageClientAuth))
 	optional(func(*fasthttp.RequestCtx) { t.Error("optional: a bad certificate gets through") })(ctx)
 	if ctx.Response.StatusCode() != 403 {
 		t.Errorf("status %d", ctx.Response.StatusCode())
