@@ -56,6 +56,8 @@ type Deps struct {
 	// Stopping is closed when the process begins to stop; event streams end then.
 	// nil: never.
 	Stopping <-chan struct{}
+	// IPRules tells of the IP rules; nil: there can be none.
+	IPRules func() IPRules
 	// Gate knows the admin token.
 	Gate *auth.Gate
 }
@@ -111,6 +113,7 @@ func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
 	get("/api/v1/explain", a.explain)
 	r.GET("/api/v1/events", a.events)
 	get("/api/v1/cluster", a.cluster)
+	get("/api/v1/ip-rules", a.ipRules)
 	r.GET("/api/v1/log", a.withToken(a.logRead))
 	r.GET("/api/v1/log/last", a.withToken(a.logLast))
 	r.GET("/api/v1/log/wait", a.withToken(a.logWait))

@@ -39,7 +39,8 @@ type edge struct {
 	files    *file.Source   // nil: no applications from files
 	docker   *docker.Source // nil: no engine is watched
 	bus      *edgeBus       // nil: off
-	tls      *edgeTLS       // nil: no TLS listener
+	ipRules  *ipRules
+	tls      *edgeTLS // nil: no TLS listener
 	admin    *admin.Admin
 	server   *server.Server // of clients
 	back     *server.Server // of the admin listener
@@ -69,7 +70,10 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		return nil, fmt.Errorf("--admin-token-file %s: %w", s.adminTokenFile, err)
 	}
 	failures := auth.NewFailures()
-	if e.bus, err = newEdgeBus(s, e.metrics, log); err != nil {
+	if e.ipRules, err = newIPRules(s.ipRules, log); err != nil {
+		return nil, err
+	}
+	if e.bus, err = newEdgeBus(s, e.metrics, e.ipRules.fromStream, log); err != nil {
 		return nil, err
 	}
 	deps := admin.Deps{
@@ -82,12 +86,17 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		Origin:       func(source, id string) (discovery.Origin, bool) { return e.merge.Origin(source, id) },
 		Ready:        e.notReady,
 		WriteMetrics: e.writeMetrics,
+		IPRules:      e.ipRules.status,
 		Stopping:     e.stopping,
 		Gate:         auth.NewGate(adminToken, "edgerouter admin", failures),
 	}
 	e.bus.tell(&deps, e.gatewayGeneration)
 	e.admin = admin.New(deps)
 	if e.sites, err = newEdgeSites(s, log); err != nil {
+		return nil, err
+	}
+	sessions, err := sessionKey(token, s.busSecretFile)
+	if err != nil {
 		return nil, err
 	}
 	kinds := gateway.Standard{
@@ -98,8 +107,9 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
 			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)
 		},
-		Lambda:  newLambda(s, e.metrics, log),
-		Auth:    auth.V0Deps{Resolve: resolveSecret, Failures: failures},
+		Lambda: newLambda(s, e.metrics, log),
+		Auth:   auth.V0Deps{Resolve: resolveSecret, Failures: failures},
+		SignIn: auth.SignInDeps{Client: signInClient(), SessionKey: sessions}, IDServerURL: s.idServerURL,
 		Admin:   e.admin.Handler(admin.Exposure{Access: admin.AccessToken}),
 		Metrics: e.admin.Metrics,
 	}
@@ -178,7 +188,7 @@ func (e *edge) newServers() {
 	cfg := server.Config{
 		Lookup: e.gateway.Lookup, Unmatched: e.metrics.App("appNotFound"), Log: e.log,
 		AccessLog: e.access.log(), TrustedProxies: s.trusted,
-		MetricsPath: s.metricsPath, Metrics: e.metricsText,
+		Admit: e.ipRules.admit, MetricsPath: s.metricsPath, Metrics: e.metricsText,
 	}
 	if e.tls != nil {
 		cfg.TLS, cfg.Challenge = e.tls.config, e.tls.challenge()
@@ -225,6 +235,9 @@ func (e *edge) start(ctx context.Context, l listeners) {
 	}
 	e.running.Go(func() { e.merge.Run(ctx) })
 	e.bus.run(ctx, &e.running)
+	if e.ipRules.path != "" {
+		e.running.Go(func() { e.ipRules.run(ctx) })
+	}
 	waitFor(ctx, e.merge.Ready(), 2*discovery.DefaultGiveUp)
 	if l.http != nil {
 		e.running.Go(func() { e.accept(e.server, l.http, false) })
@@ -246,6 +259,7 @@ func (e *edge) reload() {
 		e.files.Reload()
 	}
 	e.gateway.Refresh()
+	e.ipRules.readAgain()
 	if e.tls != nil {
 		e.tls.reload()
 	}
@@ -319,6 +333,7 @@ func (e *edge) metricsText() []byte {
 func (e *edge) writeMetrics(w io.Writer) {
 	e.metrics.WritePrometheus(w)
 	e.writeCounters(w)
+	e.ipRules.write(w)
 	writePeers(w, e.gateway.Snapshot())
 	e.sites.writeMetrics(w)
 	metrics.WriteProcess(w)

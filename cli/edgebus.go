@@ -41,7 +41,7 @@ type edgeBus struct {
 
 // newEdgeBus makes the bus and the source of applications on it. Neither has to
 // be reachable.
-func newEdgeBus(s settings, m *metrics.Set, log zerolog.Logger) (*edgeBus, error) {
+func newEdgeBus(s settings, m *metrics.Set, ipRules func(text string), log zerolog.Logger) (*edgeBus, error) {
 	if s.bus == busOff {
 		return nil, nil
 	}
@@ -53,6 +53,7 @@ func newEdgeBus(s settings, m *metrics.Set, log zerolog.Logger) (*edgeBus, error
 	e.streams, _ = opened.(*jetstream.Bus)
 	o := stream.Options{
 		Log: opened, Tenant: s.tenant, Metrics: m, Logger: log,
+		IPRules: ipRules, CheckIPRules: checkIPRules,
 		SnapshotPath: filepath.Join(s.data, "snapshots", "t-"+s.tenant+"-loadbalancer"),
 	}
 	if e.streams == nil {

@@ -49,6 +49,9 @@ func offlineSnapshot(apps []app.Application) *gateway.Snapshot {
 			app.BackendAWSLambda:       offlineBackend,
 			app.BackendRedirect:        offlineBackend,
 			app.BackendAuthV0:          offlineBackend,
+			app.BackendAuthSSO:         offlineBackend,
+			app.BackendAuthForward:     offlineBackend,
+			app.BackendAuthOIDC:        offlineBackend,
 			app.BackendTurbocharger:    offlineBackend,
 			app.BackendS3StaticWebsite: offlineBackend,
 			app.BackendAdmin:           offlineBackend,
@@ -81,8 +84,13 @@ func offlineBackend(id string, b app.Backend) (gateway.Backend, error) {
 		if _, err := lambda.PlaceOf(id, *b.AWSLambda); err != nil {
 			return nil, err
 		}
-	case b.AuthV0 != nil && b.AuthV0.AuthorizedBackend != nil:
-		return offlineBackend(id, *b.AuthV0.AuthorizedBackend)
+	}
+	inside, err := gateway.CheckGuard(id, b)
+	if err != nil {
+		return nil, err
+	}
+	if inside != nil {
+		return offlineBackend(id, *inside)
 	}
 	return offline{}, nil
 }

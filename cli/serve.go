@@ -39,9 +39,6 @@ SIGTERM and SIGINT drain and stop, SIGHUP reads files again.`,
 			}
 			terminal := isatty.IsTerminal(os.Stderr.Fd())
 			log := newLogger(os.Stderr, s.level, terminal)
-			for _, name := range unavailable(os.LookupEnv) {
-				log.Warn().Str("variable", name).Msg("this version does not know what to do with this setting; it is passed over")
-			}
 			limitMemory(log)
 			return serve(cmd.Context(), s, log, cmd.OutOrStdout())
 		},

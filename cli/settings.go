@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ type settings struct {
 	metricsPath    string // METRICS_ENDPOINT
 	store          string // of static sites
 	s3             s3Discovery
+	idServerURL    string
+	ipRules        string
 
 	quickstart *demo // set by --dev when no application is configured
 	trusted    []netip.Prefix
@@ -61,6 +64,8 @@ var serveSettings = []setting{
 	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
 	{flag: "log-level", env: []string{"EDGEROUTER_LOG_LEVEL"}},
 	{flag: "lambda-memory", env: []string{"EDGEROUTER_LAMBDA_MEMORY"}},
+	{flag: "id-server-url", env: []string{"ID_SERVER_URL"}},
+	{flag: "ip-rules", env: []string{"EDGEROUTER_IP_RULES"}},
 	{flag: "shutdown-grace", env: []string{"EDGEROUTER_SHUTDOWN_GRACE"}},
 }
 
@@ -79,6 +84,8 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	s.certSettings.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
+	f.StringVar(&s.idServerURL, "id-server-url", "", "`URL` of the function61 id server, for auth_sso_opts that name none")
+	f.StringVar(&s.ipRules, "ip-rules", "", "`file` that says which client addresses may enter, watched (default: all may)")
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
 	f.StringVar(&s.lambdaMemory, "lambda-memory", "", "`size` of the memory for events and payloads of Lambda functions (default 256MiB, or a quarter of the process's limit)")
 	f.StringVar(&s.logLevel, "log-level", "info", "`level`: trace, debug, info, warn or error")
@@ -159,6 +166,11 @@ func (s *settings) check() error {
 	if !slices.Contains([]string{"off", "json", "console"}, s.accessLog) {
 		return usagef("--access-log %q: want off, json or console", s.accessLog)
 	}
+	if s.idServerURL != "" {
+		if u, err := url.Parse(s.idServerURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return usagef("--id-server-url %q: want an http or https URL", s.idServerURL)
+		}
+	}
 	var err error
 	if s.level, err = zerolog.ParseLevel(s.logLevel); err != nil || s.logLevel == "" {
 		return usagef("--log-level %q: want trace, debug, info, warn or error", s.logLevel)
@@ -180,19 +192,6 @@ func (s *settings) check() error {
 		return err
 	}
 	return nil
-}
-
-// unavailable names settings of the environment that this version does not
-// know what to do with; they are told and passed over.
-func unavailable(env func(string) (string, bool)) (names []string) {
-	for _, name := range []string{
-		"EDGEROUTER_IP_RULES",
-	} {
-		if v, _ := env(name); v != "" {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -25,6 +25,11 @@ type Standard struct {
 	Auth auth.V0Deps
 	// Lambda calls functions. Without it aws_lambda is not available.
 	Lambda *lambda.Service
+	// SignIn is what the kinds auth_sso and auth_oidc have in common; what is of an
+	// application is filled in.
+	SignIn auth.SignInDeps
+	// IDServerURL is that of auth_sso_opts that name none.
+	IDServerURL string
 	// Admin and Metrics answer for edgerouter_admin and prom_metrics. Without
 	// them the kinds are not available.
 	Admin, Metrics fasthttp.RequestHandler
@@ -43,11 +48,8 @@ func (d Standard) Builders() map[app.BackendKind]Builder {
 		app.BackendPeerSet:  d.peerSet,
 		app.BackendRedirect: redirect,
 	}
-	kinds[app.BackendAuthV0] = func(id string, b app.Backend) (Backend, error) {
-		if b.AuthV0 == nil || b.AuthV0.AuthorizedBackend == nil {
-			return nil, missing("auth_v0_opts.authorized_backend")
-		}
-		return d.authV0(kinds, id, *b.AuthV0)
+	for _, kind := range guardKinds {
+		kinds[kind] = d.guardedKind(kinds)
 	}
 	if d.Lambda != nil {
 		kinds[app.BackendAWSLambda] = d.lambda
@@ -92,49 +94,6 @@ func (d Standard) peerSet(id string, b app.Backend) (Backend, error) {
 		}
 		return d.withCache(id, b.PeerSet.Caching, peerSet{set})
 	})
-}
-
-// guarded is a backend behind a wrapper.
-type guarded struct {
-	inner Backend
-	wrap  Wrapper
-}
-
-func (d Standard) authV0(kinds map[app.BackendKind]Builder, id string, opts app.AuthV0Opts) (Backend, error) {
-	wrap, err := d.gate(id, opts)
-	if err != nil {
-		return nil, err
-	}
-	build := kinds[opts.AuthorizedBackend.Kind]
-	if build == nil {
-		return nil, &NotAvailable{What: "backend", Kind: string(opts.AuthorizedBackend.Kind)}
-	}
-	inner, err := build(id, *opts.AuthorizedBackend)
-	if err != nil {
-		return nil, err
-	}
-	return &guarded{inner: inner, wrap: wrap}, nil
-}
-
-func (d Standard) gate(id string, opts app.AuthV0Opts) (Wrapper, error) {
-	deps := d.Auth
-	deps.Realm = id
-	wrap, err := auth.NewV0(opts, deps)
-	return wrap, err
-}
-
-// Handler is the inner backend's behind the wrapper.
-func (g *guarded) Handler(bool) fasthttp.RequestHandler { return g.wrap(g.inner.Handler(false)) }
-
-// Close closes the inner backend.
-func (g *guarded) Close() { g.inner.Close() }
-
-// Peers are those of the inner backend.
-func (g *guarded) Peers() []upstream.PeerStatus {
-	if l, ok := g.inner.(PeerLister); ok {
-		return l.Peers()
-	}
-	return nil
 }
 
 func redirect(_ string, b app.Backend) (Backend, error) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,7 +28,8 @@ func newStandard(t *testing.T) *fixture {
 	kinds := Standard{
 		Upstream: upstream.Deps{Log: zerolog.Nop(), Stats: &upstream.Stats{}},
 		Auth:     auth.V0Deps{Resolve: testResolve},
-		Admin:    say("admin"), Metrics: say("metrics"),
+		SignIn:   auth.SignInDeps{Client: http.DefaultClient, SessionKey: make([]byte, 32)}, IDServerURL: "https://id.example.com",
+		Admin: say("admin"), Metrics: say("metrics"),
 	}
 	f := &fixture{log: &logBuffer{}, ms: ms}
 	f.Gateway = New(Options{
@@ -123,10 +125,16 @@ func TestStandardProblems(t *testing.T) {
 	f := newStandard(t)
 	sets := decode(t,
 		hostApp("token", `{"kind":"auth_v0","auth_v0_opts":{"bearer_token":"file:/nowhere/token","authorized_backend":{"kind":"prom_metrics"}}}`),
+		hostApp("nested", `{"kind":"auth_sso","auth_sso_opts":{"allowed_user_ids":["u"],"audience":"a","authorized_backend":
+			{"kind":"auth_oidc","auth_oidc_opts":{"issuer":"https://id.example.com","client_id":"c","client_secret_file":"/nowhere/oidc",
+			"allowed":{"emails":["a@example.com"]},"authorized_backend":{"kind":"prom_metrics"}}}}}`),
 		hostApp("ca", `{"kind":"peer_set","peer_set_opts":{"addrs":["https://127.0.0.1:1"],"tls_config":{"ca_file":"/nowhere/ca.pem"}}}`),
 		hostApp("good", `{"kind":"prom_metrics"}`))
 	// Definitions that no decoder has seen must not do worse than be broken.
-	for _, b := range []app.Backend{{Kind: app.BackendPeerSet}, {Kind: app.BackendRedirect}, {Kind: app.BackendAuthV0}, {Kind: app.BackendAuthV0, AuthV0: &app.AuthV0Opts{}}, {Kind: "nonsense"}} {
+	for _, b := range []app.Backend{
+		{Kind: app.BackendPeerSet}, {Kind: app.BackendRedirect}, {Kind: app.BackendAuthV0}, {Kind: app.BackendAuthV0, AuthV0: &app.AuthV0Opts{}},
+		{Kind: app.BackendAuthSSO}, {Kind: app.BackendAuthForward}, {Kind: app.BackendAuthOIDC, AuthSSO: &app.AuthSSOOpts{}}, {Kind: "nonsense"},
+	} {
 		a := peers("raw"+string(b.Kind), "", string(b.Kind)+".raw.example.com")
 		a.Backend = b
 		sets[0].Apps = append(sets[0].Apps, a)
@@ -135,6 +143,8 @@ func TestStandardProblems(t *testing.T) {
 	for id, part := range map[string]string{
 		"token": "/nowhere/token", "ca": "/nowhere/ca.pem",
 		"rawpeer_set": "peer_set_opts is missing", "rawredirect": "redirect_opts is missing", "rawauth_v0": "auth_v0_opts",
+		"rawauth_sso": "auth_sso_opts", "rawauth_forward": "auth_forward_opts", "rawauth_oidc": "auth_oidc_opts",
+		"nested": "auth_oidc_opts.client_secret_file: read the secret file:/nowhere/oidc",
 	} {
 		a := f.wantState(t, id, StateBroken)
 		if len(a.Problems) != 1 || !strings.Contains(a.Problems[0].Error(), part) || !strings.HasPrefix(a.Problems[0].Field, "backend") {

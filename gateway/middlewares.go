@@ -6,11 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rs/zerolog"
-
 	"edgerouter/app"
 	"edgerouter/middleware"
-	"edgerouter/upstream"
 )
 
 // Middlewares are the middleware kinds of this version.
@@ -36,12 +33,9 @@ func (d Standard) Middlewares() map[app.MiddlewareKind]MiddlewareBuilder {
 			}
 			return m.Compress
 		}),
-		app.MiddlewareAuthV0: func(id string, m app.Middleware) (Wrapper, error) {
-			if m.AuthV0 == nil {
-				return nil, missing("auth_v0_opts")
-			}
-			return d.gate(id, *m.AuthV0)
-		},
+	}
+	for _, kind := range guardKinds {
+		kinds[app.MiddlewareKind(kind)] = d.guardMiddleware
 	}
 	kinds[app.MiddlewareChain] = func(id string, m app.Middleware) (Wrapper, error) {
 		if m.Chain == nil || len(m.Chain.Middlewares) == 0 {
@@ -64,9 +58,7 @@ func (d Standard) Middlewares() map[app.MiddlewareKind]MiddlewareBuilder {
 // served: their options are checked as far as they refer to no file and no
 // environment variable, and the wrappers do nothing.
 func CheckedMiddlewares() map[app.MiddlewareKind]MiddlewareBuilder {
-	d := Standard{Upstream: upstream.Deps{Log: zerolog.Nop()}}
-	d.Auth.Resolve = func(s app.Secret) (string, error) { return string(s), nil }
-	kinds := d.Middlewares()
+	kinds := checking().Middlewares()
 	for kind, builder := range kinds {
 		kinds[kind] = func(id string, m app.Middleware) (Wrapper, error) {
 			if middlewareRefersOutside(&m) || readsUsersFile(&m) {
@@ -137,8 +129,8 @@ func inOptions(at string, kind app.MiddlewareKind, err error) error {
 // definition. A users_file is none of that: it is looked at again by itself.
 func middlewareRefersOutside(m *app.Middleware) bool {
 	switch {
-	case m.AuthV0 != nil:
-		return m.AuthV0.BearerToken.IsReference()
+	case guardRefersOutside(guardOpts{m.AuthV0, m.AuthSSO, m.AuthForward, m.AuthOIDC}):
+		return true
 	case m.ForwardAuth != nil:
 		return tlsRefersOutside(m.ForwardAuth.TLSConfig)
 	case m.BasicAuth != nil:

@@ -41,6 +41,9 @@ func TestMiddlewaresAreInBetween(t *testing.T) {
 		"max_request_body": `,"max_request_body_opts":{"bytes":1}`,
 		"chain":            `,"chain_opts":{"middlewares":[{"kind":"compress"}]}`,
 		"auth_v0":          `,"auth_v0_opts":{"bearer_token":"sesame"}`,
+		"auth_sso":         `,"auth_sso_opts":{"allowed_user_ids":["u"],"audience":"a"}`,
+		"auth_forward":     `,"auth_forward_opts":{"address":"http://127.0.0.1:1"}`,
+		"auth_oidc":        `,"auth_oidc_opts":{"issuer":"https://id.example.com","client_id":"c","allowed":{"emails":["a@example.com"]}}`,
 	}
 	defs := []string{behind("none", `[]`, onePeer)}
 	for kind, opts := range kinds {
@@ -71,6 +74,8 @@ func TestMiddlewareProblems(t *testing.T) {
 		behind("chain", `[{"kind":"chain","chain_opts":{"middlewares":[{"kind":"compress"},`+users+`]}}]`, otherPeer),
 		behind("ca", `[{"kind":"forward_auth","forward_auth_opts":{"address":"https://127.0.0.1:1","tls_config":{"ca_file":"/nowhere/ca.pem"}}}]`, otherPeer),
 		behind("secret", `[{"kind":"headers","headers_opts":{"request":{"Authorization":"env:EDGEROUTER_NOT_THERE"}}}]`, otherPeer),
+		behind("forward", `[{"kind":"auth_forward","auth_forward_opts":{"address":"https://127.0.0.1:1","tls_config":{"ca_file":"/nowhere/ca.pem"}}}]`, otherPeer),
+		behind("oidc", `[{"kind":"auth_oidc","auth_oidc_opts":{"issuer":"https://id.example.com","client_id":"c","client_secret_file":"/nowhere/oidc","allowed":{"emails":["a@example.com"]}}}]`, otherPeer),
 		behind("token", `[{"kind":"auth_v0","auth_v0_opts":{"bearer_token":"file:/nowhere/token"}}]`, otherPeer),
 		behind("good", `[{"kind":"compress"}]`, otherPeer),
 		behind("later", `[{"kind":"chain","chain_opts":{"middlewares":[{"kind":"client_certificate","client_certificate_opts":{"ca_file":"ca.pem"}}]}}]`, otherPeer))
@@ -84,11 +89,13 @@ func TestMiddlewareProblems(t *testing.T) {
 	}
 	f.Apply(sets)
 	for id, want := range map[string][2]string{
-		"users":  {"middlewares[1].basic_auth_opts.users_file", "/nowhere/htpasswd"},
-		"chain":  {"middlewares[0].chain_opts.middlewares[1].basic_auth_opts.users_file", "/nowhere/htpasswd"},
-		"ca":     {"middlewares[0].forward_auth_opts.tls_config.ca_file", "/nowhere/ca.pem"},
-		"secret": {`middlewares[0].headers_opts.request["Authorization"]`, "EDGEROUTER_NOT_THERE"},
-		"token":  {"middlewares[0].auth_v0_opts.bearer_token", "/nowhere/token"},
+		"users":   {"middlewares[1].basic_auth_opts.users_file", "/nowhere/htpasswd"},
+		"chain":   {"middlewares[0].chain_opts.middlewares[1].basic_auth_opts.users_file", "/nowhere/htpasswd"},
+		"ca":      {"middlewares[0].forward_auth_opts.tls_config.ca_file", "/nowhere/ca.pem"},
+		"secret":  {`middlewares[0].headers_opts.request["Authorization"]`, "EDGEROUTER_NOT_THERE"},
+		"forward": {"middlewares[0].auth_forward_opts.tls_config.ca_file", "/nowhere/ca.pem"},
+		"oidc":    {"middlewares[0].auth_oidc_opts.client_secret_file", "/nowhere/oidc"},
+		"token":   {"middlewares[0].auth_v0_opts.bearer_token", "/nowhere/token"},
 	} {
 		a := f.wantState(t, id, StateBroken)
 		if len(a.Problems) != 1 || a.Problems[0].Field != want[0] || !strings.Contains(a.Problems[0].Message, want[1]) {

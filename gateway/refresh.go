@@ -37,10 +37,9 @@ func backendRefersOutside(b *app.Backend) bool {
 	if p := b.PeerSet; p != nil {
 		return tlsRefersOutside(p.TLSConfig)
 	}
-	if v0 := b.AuthV0; v0 != nil {
-		return v0.BearerToken.IsReference() || v0.AuthorizedBackend != nil && backendRefersOutside(v0.AuthorizedBackend)
-	}
-	return false
+	outer, inside := split(*b)
+	return guardRefersOutside(guardOpts{outer.AuthV0, outer.AuthSSO, outer.AuthForward, outer.AuthOIDC}) ||
+		inside != nil && backendRefersOutside(inside)
 }
 
 func tlsRefersOutside(c *app.TLSConfig) bool {

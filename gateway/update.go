@@ -44,21 +44,3 @@ func (p peerSet) Update(to app.Backend) error {
 	}
 	return nil
 }
-
-// Updatable asks the inner backend if nothing else has changed.
-func (g *guarded) Updatable(from, to app.Backend) bool {
-	u, ok := g.inner.(Updater)
-	if !ok || from.AuthV0 == nil || to.AuthV0 == nil || from.AuthV0.AuthorizedBackend == nil || to.AuthV0.AuthorizedBackend == nil {
-		return false
-	}
-	a, b := *from.AuthV0, *to.AuthV0
-	inside, wanted := a.AuthorizedBackend, b.AuthorizedBackend
-	a.AuthorizedBackend, b.AuthorizedBackend = nil, nil
-	from.AuthV0, to.AuthV0 = &a, &b
-	return app.Equal(from, to) && u.Updatable(*inside, *wanted)
-}
-
-// Update changes the inner backend.
-func (g *guarded) Update(to app.Backend) error {
-	return g.inner.(Updater).Update(*to.AuthV0.AuthorizedBackend)
-}

@@ -46,11 +46,11 @@ func (t *Table) Explain(host, path []byte, a Attributes) Explanation {
 		x.Winner = candidates[0].entry
 		x.Why = candidates[0].why()
 	}
-	if x.Winner != nil && hasEncodedSeparator(normal) {
-		separated := appendSeparated(nil, normal)
+	if x.Winner != nil && hasSecondReading(normal) {
+		separated := appendSecondReading(nil, normal)
 		if others, _ := t.candidates(host, separated, a); len(others) > 0 && others[0].entry.App != x.Winner.App {
 			x.Winner = nil
-			x.Why = fmt.Sprintf("the request is refused: with its encoded slash read as a slash the path is %s, which belongs to %s, and as it is it belongs to %s",
+			x.Why = fmt.Sprintf("the request is refused: read as some servers do (encoded slashes as slashes, no parameters) the path is %s, which belongs to %s, and as it is it belongs to %s",
 				separated, others[0].entry.name(), candidates[0].entry.name())
 		}
 	}

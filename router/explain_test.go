@@ -56,7 +56,7 @@ func TestExplain(t *testing.T) {
 		{"c.example.com", "/", "wild", "wildcard hosts are tried before", []string{"long: tried after", "short: tried after"}},
 		{"b.org", "/", "", "no frontend takes this host and path", nil},
 		{"b.org", "/%", "", "refused: the path has a percent sign", nil},
-		{"a.example.com", "/api%2Fx", "", "refused: with its encoded slash read as a slash the path is /api/x, which belongs to application \"api\"", []string{
+		{"a.example.com", "/api%2Fx", "", "refused: read as some servers do (encoded slashes as slashes, no parameters) the path is /api/x, which belongs to application \"api\"", []string{
 			"-first: the host fits", "-second: the host fits", "-v1: the host fits", "-api: the host fits", "root: refused because of its path", "wild: refused", "long: refused", "rule: refused", "same: refused", "short: refused",
 		}},
 	} {

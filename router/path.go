@@ -37,8 +37,8 @@ var (
 //   - the empty path is "/", and "*" (OPTIONS) is "*".
 //
 // Two raw paths that a backend which decodes once would read as the same have
-// the same normal form, encoded slashes and backslashes aside; Match looks
-// after those. Normal forms are their own normal forms.
+// the same normal form, encoded slashes and backslashes and parameters (";x")
+// aside; Match looks after those. Normal forms are their own normal forms.
 //
 // Refused, with the error of the same name: what does not begin with a slash
 // (ErrPathStart); incomplete escapes (ErrPathEscape); control characters, raw
@@ -46,7 +46,7 @@ var (
 // because backends differ in the order in which they decode, merge slashes and
 // resolve (ErrPathAmbiguous): a dot segment delimited by an encoded slash or
 // backslash (..%2F), ".." anywhere after such an encoded one or after an empty
-// segment (/a//../b), and dot segments with parameters (/..;x/).
+// segment (/a//../b, /a/;x/../b), and dot segments with parameters (/..;x/).
 func NormalizePath(dst, raw []byte) ([]byte, error) {
 	end, verdict := scanPath(raw)
 	switch verdict {
@@ -144,6 +144,8 @@ func normalizeSlow(dst, raw []byte) ([]byte, error) {
 				return nil, ErrPathAmbiguous
 			}
 			odd = true
+		case len(segment) > 0 && segment[0] == ';':
+			odd = true // empty for those who cut parameters off
 		case len(segment) == 0:
 			dst, trailing = dst[:start], last
 			odd = odd || !last
@@ -179,8 +181,12 @@ func isDots(b []byte) bool {
 	return string(b) == "." || string(b) == ".."
 }
 
-// hasEncodedSeparator says whether a path in normal form has a %2F or %5C.
-func hasEncodedSeparator(path []byte) bool {
+// hasSecondReading says whether a path in normal form has something in it that
+// servers read in two ways: %2F or %5C, or parameters (";x").
+func hasSecondReading(path []byte) bool {
+	if bytes.IndexByte(path, ';') >= 0 {
+		return true
+	}
 	for {
 		i := bytes.IndexByte(path, '%')
 		if i < 0 || i+2 >= len(path) {
@@ -198,20 +204,30 @@ func isEncodedSeparator(b []byte) bool {
 	return b[0] == '%' && (b[1] == '2' && b[2] == 'F' || b[1] == '5' && b[2] == 'C')
 }
 
-// appendSeparated appends a path in normal form as it reads when encoded
-// slashes and backslashes are separators, again with no empty segments.
-func appendSeparated(dst, path []byte) []byte {
+// appendSecondReading appends a path in normal form as it reads when encoded
+// slashes and backslashes are separators and parameters of segments are cut off,
+// again with no empty segments.
+func appendSecondReading(dst, path []byte) []byte {
 	from := len(dst)
+	cut := false
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		if i+2 < len(path) && isEncodedSeparator(path[i:]) {
 			c = '/'
 			i += 2
 		}
-		if c == '/' && len(dst) > from && dst[len(dst)-1] == '/' {
-			continue
+		switch {
+		case c == '/':
+			cut = false
+			if len(dst) > from && dst[len(dst)-1] == '/' {
+				continue
+			}
+		case c == ';':
+			cut = true
 		}
-		dst = append(dst, c)
+		if !cut {
+			dst = append(dst, c)
+		}
 	}
 	return dst
 }

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"bytes"
 	"sync"
 )
 
@@ -27,7 +26,7 @@ type Table struct {
 // difference. path is as NormalizePath returns it. a is only asked by rules and
 // may be nil where HasRules is false.
 func (t *Table) Match(host, path []byte, a Attributes) *Entry {
-	if bytes.IndexByte(path, '%') >= 0 && hasEncodedSeparator(path) {
+	if hasSecondReading(path) {
 		return t.matchBothReadings(host, path, a)
 	}
 	return t.match(host, path, a)
@@ -104,15 +103,16 @@ func (t *Table) matchLater(host, path []byte, a Attributes) *Entry {
 }
 
 // matchBothReadings is for paths with an encoded slash or backslash, which the
-// backend may or may not take for a separator. Where that makes a difference to
-// whose the path is, it is nobody's.
+// backend may or may not take for a separator, or with parameters, which it may
+// or may not cut off. Where that makes a difference to whose the path is, it is
+// nobody's.
 func (t *Table) matchBothReadings(host, path []byte, a Attributes) *Entry {
 	e := t.match(host, path, a)
 	if e == nil {
 		return nil
 	}
 	buf := t.buffer()
-	*buf = appendSeparated((*buf)[:0], path)
+	*buf = appendSecondReading((*buf)[:0], path)
 	other := t.match(host, *buf, a)
 	t.buffers.Put(buf)
 	if other != nil && other.App != e.App {

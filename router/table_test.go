@@ -135,6 +135,7 @@ func TestMatch(t *testing.T) {
 			exact("root", "h", "/"), exact("admin", "h", "/admin"), exact("api", "h", "/api"), exact("other", "h", "/api/v2"),
 		}, map[string]string{
 			"h /a%2Fb": "root", "h /admin%2Fx": "", "h /admin%5Cx": "", "h /%2Fadmin": "", "h /admin/a%2Fb": "admin", "h /api/v2%2Fx": "", "h /api/v%2F2": "api",
+			"h /admin;x": "", "h /admin;": "", "h /;/admin": "", "h /a;b/admin": "root", "h /admin/a;b": "admin", "h /adm;in": "root", "h /%2F;x/admin;": "",
 			"h /admin%252Fx": "root", "h /adminx%2F": "root",
 		}},
 		{"an encoded slash that belongs to nobody when decoded", []*Entry{byRule("x", "r", PathRegexp(regexp.MustCompile("^/p/[^/]+$")))}, map[string]string{"h /p/a%2Fb": "x", "h /p/a/b": ""}},

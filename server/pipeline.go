@@ -85,6 +85,12 @@ func (c *conn) dispatch() {
 		return
 	}
 	c.entry = entry
+	if s.Admit != nil {
+		if denial := s.Admit(c.client, entry.App); denial != "" {
+			c.fail(403, "your IP ("+c.client.String()+") is not allowed ("+denial+")")
+			return
+		}
+	}
 	if !secure && !entry.AllowPlain {
 		c.redirectToTLS()
 		return

@@ -75,6 +75,11 @@ type Config struct {
 	AccessLog AccessLog // nil: none
 	Limits    Limits
 
+	// Admit says why a client may not enter an application ("implicit deny"), and
+	// nothing when it may; nil: all may. The address is that of the connection, or
+	// what a trusted proxy says.
+	Admit func(client netip.Addr, app string) (denial string)
+
 	// TrustedProxies are networks whose X-Forwarded-*, X-Request-Id and PROXY
 	// protocol header are believed.
 	TrustedProxies []netip.Prefix

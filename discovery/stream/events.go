@@ -3,7 +3,8 @@
 //
 // Entries of a bus.Log go in, discovery.Updates come out, with the version that
 // they are of (Update.Generation). Events are AppUpdated with a whole definition
-// and AppDeleted with an id. An event of another type is counted and passed over;
+// and AppDeleted with an id; IpRulesUpdated and IpRulesDeleted say which client
+// addresses may enter. An event of another type is counted and passed over;
 // one whose application is invalid is a problem, and changes nothing. The state
 // is the same on every node that has applied the same entries.
 package stream
@@ -23,6 +24,25 @@ const (
 	TypeUpdated = "AppUpdated"
 	TypeDeleted = "AppDeleted"
 )
+
+// The event types of IP rules (see package auth).
+const (
+	TypeIPRulesUpdated = "IpRulesUpdated"
+	TypeIPRulesDeleted = "IpRulesDeleted"
+)
+
+// IPRulesUpdated is the line that declares IP rules, which are HCL and have been
+// checked.
+func IPRulesUpdated(now time.Time, rules string) (string, error) {
+	e, err := bus.NewEvent(now, TypeIPRulesUpdated, struct{ Rules string }{rules})
+	return e.Line(), err
+}
+
+// IPRulesDeleted is the line that takes the IP rules away: everybody may enter.
+func IPRulesDeleted(now time.Time) (string, error) {
+	e, err := bus.NewEvent(now, TypeIPRulesDeleted, struct{}{})
+	return e.Line(), err
+}
 
 // Path is the stream of a tenant's applications.
 func Path(tenant string) string { return bus.StreamPath(tenant, "loadbalancer") }
@@ -52,6 +72,7 @@ type change struct {
 	app     app.Application // of raw, if there are no problems
 	// problems are why the definition changes nothing.
 	problems []app.Problem
+	rules    string // of kindIPRules; empty: there are none any more
 }
 
 // kind is what a line turned out to be.
@@ -59,6 +80,7 @@ type kind uint8
 
 const (
 	kindChange  kind = iota
+	kindIPRules      // change.rules
 	kindUnknown      // a type that is not of applications
 	kindBroken       // of a type of applications, and malformed
 )
@@ -82,6 +104,16 @@ func read(at bus.Cursor, line string) (change, kind) {
 			return broken(at, e.Type, `want {"Id": "..."}`), kindBroken
 		}
 		return change{id: payload.Id, deleted: true}, kindChange
+	}
+	switch e.Type {
+	case TypeIPRulesUpdated:
+		var payload struct{ Rules string }
+		if err := json.Unmarshal(e.Data, &payload); err != nil || payload.Rules == "" {
+			return broken(at, e.Type, `want {"Rules": "allow_all { prefix = ... }"}`), kindBroken
+		}
+		return change{rules: payload.Rules}, kindIPRules
+	case TypeIPRulesDeleted:
+		return change{}, kindIPRules
 	}
 	return change{}, kindUnknown
 }

@@ -23,8 +23,13 @@ type Options struct {
 	SnapshotPath string
 	// CheckEvery is bus.FollowerOptions.CheckEvery.
 	CheckEvery time.Duration
-	Metrics    *metrics.Set
-	Logger     zerolog.Logger
+	// IPRules gets the IP rules whenever they change, before the applications that
+	// came with them; empty: there are none. nil: nobody asks.
+	IPRules func(text string)
+	// CheckIPRules says what is wrong with IP rules; those that were good stay then.
+	CheckIPRules func(text string) error
+	Metrics      *metrics.Set
+	Logger       zerolog.Logger
 }
 
 // Source follows the applications of one tenant. It is a discovery.Source.
@@ -32,13 +37,16 @@ type Source struct {
 	follower *bus.Follower
 	state    State
 	emit     func(discovery.Update)
+	ipRules  func(text string)
+	rules    string // that ipRules was told
 
 	unknown, invalid atomic.Uint64 // for the metrics
 }
 
 // New makes a source; nothing happens before Run.
 func New(o Options) *Source {
-	s := &Source{}
+	s := &Source{ipRules: o.IPRules}
+	s.state.checkRules = o.CheckIPRules
 	stream := Path(o.Tenant)
 	s.follower = bus.NewFollower(bus.FollowerOptions{
 		Log: o.Log, Stream: stream, State: &s.state, Changed: s.changed, SnapshotPath: o.SnapshotPath,
@@ -70,6 +78,10 @@ func (s *Source) CaughtUp() <-chan struct{} { return s.follower.CaughtUp() }
 func (s *Source) changed(at bus.Cursor) {
 	s.unknown.Store(s.state.unknown)
 	s.invalid.Store(s.state.invalid)
+	if s.ipRules != nil && s.rules != s.state.rules {
+		s.rules = s.state.rules
+		s.ipRules(s.rules)
+	}
 	// The version of an empty stream is -1, and no generation.
 	s.emit(discovery.Update{Parts: s.state.Parts(), Problems: s.state.Problems(), Generation: max(at.Version, 0)})
 }

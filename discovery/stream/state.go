@@ -31,6 +31,10 @@ type State struct {
 	problems map[string][]app.Problem
 	nameless []app.Problem // broken events that name no application, the last few
 
+	// rules are the IP rules, checked by checkRules if there is one; empty: none.
+	rules      string
+	checkRules func(text string) error
+
 	unknown, invalid uint64 // counted since the process started
 }
 
@@ -54,16 +58,33 @@ func (s *State) Apply(e bus.Entry) {
 				s.unknown++
 			}
 		case kind == kindBroken:
-			s.invalid++
-			s.nameless = append(s.nameless, c.problems...)
-			if len(s.nameless) > maxNameless {
-				s.nameless = s.nameless[len(s.nameless)-maxNameless:]
+			s.broken(c.problems)
+		case kind == kindIPRules:
+			if c.rules != "" && s.checkRules != nil {
+				if err := s.checkRules(c.rules); err != nil {
+					s.broken([]app.Problem{{File: place(e.Cursor), Field: TypeIPRulesUpdated, Message: err.Error(), Suggestion: "the rules that were in service stay"}})
+					continue
+				}
 			}
+			s.rules = c.rules
 		default:
 			s.change(e.Version, c)
 		}
 	}
 }
+
+// broken notes the problems of an event that is of no application.
+func (s *State) broken(problems []app.Problem) {
+	s.invalid++
+	s.nameless = append(s.nameless, problems...)
+	if len(s.nameless) > maxNameless {
+		s.nameless = s.nameless[len(s.nameless)-maxNameless:]
+	}
+}
+
+// IPRules are the rules of client addresses, as they stand in their event; empty:
+// there are none.
+func (s *State) IPRules() string { return s.rules }
 
 func (s *State) change(version int64, c change) {
 	if len(c.problems) > 0 {
@@ -146,11 +167,12 @@ type snapshot struct {
 	At       bus.Cursor `json:"at"`
 	Apps     []stored   `json:"apps"`
 	Rejected []stored   `json:"rejected,omitempty"`
+	IPRules  string     `json:"ip_rules,omitempty"`
 }
 
 // Snapshot implements bus.State.
 func (s *State) Snapshot() ([]byte, error) {
-	out := snapshot{At: s.at, Apps: make([]stored, 0, len(s.raw))}
+	out := snapshot{At: s.at, IPRules: s.rules, Apps: make([]stored, 0, len(s.raw))}
 	for _, id := range sortedKeys(s.raw) {
 		out.Apps = append(out.Apps, s.raw[id])
 	}
@@ -165,7 +187,7 @@ func (s *State) Snapshot() ([]byte, error) {
 // reading the log: what it does not take is a problem, and of two definitions of
 // one id the later one counts.
 func (s *State) Restore(data []byte) error {
-	*s = State{unknown: s.unknown, invalid: s.invalid}
+	*s = State{unknown: s.unknown, invalid: s.invalid, checkRules: s.checkRules}
 	if len(data) == 0 {
 		return nil
 	}
@@ -178,6 +200,7 @@ func (s *State) Restore(data []byte) error {
 	for _, d := range all {
 		s.change(d.Version, definition(bus.Cursor{Stream: in.At.Stream, Version: d.Version}, d.Definition))
 	}
+	s.rules = in.IPRules
 	s.at = in.At
 	return nil
 }
