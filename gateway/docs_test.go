@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"edgerouter/app"
+	"edgerouter/internal/testkit"
 )
 
 // Every example of docs/middlewares.md is a definition that is served, and every
@@ -17,12 +18,14 @@ func TestMiddlewareExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newStandard(t)
+	ca := testkit.CAFile(t)
 	var apps []app.Application
 	shown := map[app.MiddlewareKind]bool{}
 	for _, section := range strings.Split(string(text), "\n## ")[1:] {
 		kind, _, _ := strings.Cut(section, "\n")
 		for _, m := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(section, -1) {
-			decoded, problems := app.Decode("docs/middlewares.md", []byte(m[1]))
+			text := strings.ReplaceAll(m[1], "/etc/edgerouter/clients-ca.pem", ca)
+			decoded, problems := app.Decode("docs/middlewares.md", []byte(text))
 			if len(problems) > 0 {
 				t.Errorf("%s: %v", kind, problems)
 				continue
