@@ -66,6 +66,7 @@ func (g *Gateway) apply(sets []SourceSet) {
 	if c.entries || previous.Generation == 0 {
 		next.Table, next.Conflicts = g.table(c, len(next.Apps))
 	}
+	c.pace.Block()
 	next.AppliedAt = time.Now()
 
 	for _, s := range c.swaps {
@@ -78,7 +79,9 @@ func (g *Gateway) apply(sets []SourceSet) {
 	for _, id := range c.gone {
 		g.opts.Metrics.DropApp(id)
 	}
-	g.tell(previous, next, c, time.Since(started))
+	took := time.Since(started)
+	c.pace.Block() // it is in service; telling of it is work as well
+	g.tell(previous, next, c, took)
 }
 
 // place is an application that is not the same value as before, and where it
