@@ -95,7 +95,7 @@ func FuzzHostPattern(f *testing.F) {
 			if !ok {
 				return
 			}
-			rest = after[partEnd(after)+1:]
+			rest = after[PartEnd(after)+1:]
 		}
 	})
 }

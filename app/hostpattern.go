@@ -19,7 +19,7 @@ func checkHostPattern(s string) *fault {
 		if !ok {
 			break
 		}
-		end := partEnd(after)
+		end := PartEnd(after)
 		if end < 0 {
 			return faultf("the brace at %q is not closed", shorten("{"+after))
 		}
@@ -63,8 +63,10 @@ func checkPatternText(s string) *fault {
 	return nil
 }
 
-// partEnd is the index of the brace that closes a part, or -1.
-func partEnd(s string) int {
+// PartEnd is the index in s of the brace that closes a part {regexp} of a host or
+// path in Traefik v1 notation, or -1; s begins after the opening one. Braces of the
+// regexp itself nest, and do not count behind a backslash or in a class.
+func PartEnd(s string) int {
 	depth, classStart := 0, -1
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

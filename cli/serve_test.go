@@ -300,6 +300,48 @@ func TestServeReloadsOnHangup(t *testing.T) {
 	p.eventually("changed", func() bool { return p.get("a.test", "/") == "two" })
 }
 
+// What a definition refers to is read again as well, though the definition is the
+// same.
+func TestServeReadsSecretsOnHangup(t *testing.T) {
+	dir := t.TempDir()
+	apps, token := filepath.Join(dir, "apps.json"), filepath.Join(dir, "token")
+	write := func(secret string) {
+		if err := os.WriteFile(token, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old")
+	a := strings.TrimSuffix(peerSet("a", "a.test", origin(t, "one")), "}") +
+		fmt.Sprintf(`, "middlewares": [{"kind": "auth_v0", "auth_v0_opts": {"bearer_token": "file:%s"}}]}`, token)
+	writeApps(t, apps, a)
+	p := startServe(t, apps)
+	enters := func(secret string) bool {
+		req, err := http.NewRequest(http.MethodGet, "http://"+p.http+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "a.test"
+		req.Header.Set("Authorization", "Bearer "+secret)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}
+	if !enters("old") || enters("new") {
+		t.Fatal("the token is not the one of the file")
+	}
+	write("new")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.eventually("the new token", func() bool { return enters("new") })
+	if enters("old") {
+		t.Error("the old token is good still")
+	}
+}
+
 // METRICS_ENDPOINT is answered on every host, in plain HTTP.
 func TestServeMetricsEndpoint(t *testing.T) {
 	t.Setenv("METRICS_ENDPOINT", "/secret-metrics")

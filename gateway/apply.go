@@ -7,11 +7,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/internal/pace"
 )
 
 // change collects what one Apply finds.
 type change struct {
-	pace     pacer
+	pace     pace.Pacer
 	old, new []app.Application // what was served and is not any more, and the reverse
 	problems []app.Problem     // new ones
 	gone     []string          // ids
@@ -50,7 +51,7 @@ func (g *Gateway) apply(sets []SourceSet) {
 	previous := g.current.Load()
 	c := &change{}
 	if previous.Generation > 0 {
-		c.pace.since = started
+		c.pace = pace.New()
 	}
 	next := &Snapshot{Generation: previous.Generation + 1, Table: previous.Table, Conflicts: previous.Conflicts}
 	problems := false
@@ -65,6 +66,7 @@ func (g *Gateway) apply(sets []SourceSet) {
 	if c.entries || previous.Generation == 0 {
 		next.Table, next.Conflicts = g.table(c, len(next.Apps))
 	}
+	c.pace.Block()
 	next.AppliedAt = time.Now()
 
 	for _, s := range c.swaps {
@@ -77,7 +79,9 @@ func (g *Gateway) apply(sets []SourceSet) {
 	for _, id := range c.gone {
 		g.opts.Metrics.DropApp(id)
 	}
-	g.tell(previous, next, c, time.Since(started))
+	took := time.Since(started)
+	c.pace.Block() // it is in service; telling of it is work as well
+	g.tell(previous, next, c, took)
 }
 
 // place is an application that is not the same value as before, and where it
@@ -111,7 +115,7 @@ func (g *Gateway) changed(c *change, sets []SourceSet) ([]place, bool) {
 				continue
 			}
 			for k := range part {
-				c.pace.breathe()
+				c.pace.Step()
 				if identical(&old[k], &part[k]) {
 					continue
 				}
@@ -135,7 +139,7 @@ func (g *Gateway) renewSome(c *change, sets []SourceSet, places []place, previou
 		first[i] = first[i-1] + len(g.sets[i-1].apps)
 	}
 	for _, p := range places {
-		c.pace.breathe()
+		c.pace.Step()
 		set, a := &g.sets[p.set], p.app
 		old := set.apps[p.index]
 		if old.declares(a, p.set) {
@@ -183,7 +187,7 @@ func (g *Gateway) renewAll(c *change, sets []SourceSet, next *Snapshot) (problem
 	for _, set := range g.sets {
 		next.problems += len(set.problems)
 		for _, r := range set.apps {
-			c.pace.breathe()
+			c.pace.Step()
 			next.Apps = append(next.Apps, r.view)
 			next.problems += len(r.problems)
 		}
@@ -201,7 +205,7 @@ func (g *Gateway) renewSet(c *change, before runningSet, set SourceSet, order in
 	i := 0
 	for _, part := range next.given {
 		for j := range part {
-			c.pace.breathe()
+			c.pace.Step()
 			var old *running
 			if i < len(before.apps) && before.apps[i].declared.ID == part[j].ID {
 				old = before.apps[i]

@@ -75,7 +75,7 @@ func (g *Gateway) plainRules(c *change) *plainRules {
 	p := &plainRules{hosts: map[string]*rulesOfHost{}, stay: map[*ruleFrontend]bool{}, claims: map[string]*ruleFrontend{}}
 	for _, set := range g.sets {
 		for _, r := range set.apps {
-			c.pace.breathe()
+			c.pace.Step()
 			for i := range r.served.frontends {
 				if f := &r.served.frontends[i]; f.rule != nil && !f.entry.HasPriority {
 					p.add(f.rule)
@@ -84,7 +84,7 @@ func (g *Gateway) plainRules(c *change) *plainRules {
 		}
 	}
 	for _, r := range p.claims {
-		c.pace.breathe()
+		c.pace.Step()
 		for _, host := range r.plain.hosts {
 			h := p.host(host)
 			h.plain = append(h.plain, r)
@@ -95,7 +95,7 @@ func (g *Gateway) plainRules(c *change) *plainRules {
 		queue = append(queue, host)
 	}
 	for len(queue) > 0 {
-		c.pace.breathe()
+		c.pace.Step()
 		host := queue[len(queue)-1]
 		queue = append(queue[:len(queue)-1], p.check(p.hosts[host])...)
 	}

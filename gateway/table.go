@@ -8,11 +8,11 @@ func (g *Gateway) table(c *change, total int) (*router.Table, []Conflict) {
 	entries := make([]*router.Entry, 0, total+total/2)
 	for _, set := range g.sets {
 		for _, r := range set.apps {
-			c.pace.breathe()
+			c.pace.Step()
 			entries = r.entries(entries, plain)
 		}
 	}
-	table, conflicts := router.Build(entries, c.pace.breathe)
+	table, conflicts := router.Build(entries, c.pace.Step)
 	return table, g.describeConflicts(conflicts)
 }
 

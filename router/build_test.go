@@ -124,3 +124,16 @@ func TestBuildIsFast(t *testing.T) {
 		t.Errorf("took %v", d)
 	}
 }
+
+// Whoever builds a table beside requests gets to let them through between any two
+// entries, and again while the hosts are laid out.
+func TestBuildGivesWay(t *testing.T) {
+	const hosts = 1000
+	entries := manyHosts(hosts)
+	entries = append(entries, byRegexp("r", "{[a-z]+}.example.net", "/"))
+	n := 0
+	Build(entries, func() { n++ })
+	if want := len(entries) + hosts; n < want {
+		t.Errorf("%d times for %d entries of %d hosts, want %d at least", n, len(entries), hosts, want)
+	}
+}

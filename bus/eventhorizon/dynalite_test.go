@@ -26,6 +26,7 @@ import (
 	"edgerouter/bus"
 	"edgerouter/bus/bustest"
 	"edgerouter/discovery/stream"
+	"edgerouter/internal/testkit"
 )
 
 const table = "dev_eh_events"
@@ -37,7 +38,7 @@ func dynalite(t *testing.T) string {
 	if path, err := exec.LookPath("dynalite"); err == nil {
 		command = []string{path}
 	} else if _, err := exec.LookPath("npx"); err != nil {
-		skip(t, "dynalite and npx are not installed; Debian's npm has npx")
+		testkit.Missing(t, "dynamodb", "dynalite and npx are not installed; Debian's npm has npx")
 	} else if !required() {
 		// npx would download it, which a test by the way should not.
 		command = []string{"npx", "--no-install", "dynalite"}
@@ -74,7 +75,7 @@ func dynalite(t *testing.T) string {
 		}
 		select {
 		case <-ended:
-			skip(t, "dynalite is not installed (npm install -g dynalite@4.0.0): "+strings.TrimSpace(out.String()))
+			testkit.Missing(t, "dynamodb", "dynalite is not installed (npm install -g dynalite@4.0.0): "+strings.TrimSpace(out.String()))
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(end) {
@@ -94,15 +95,6 @@ func dynalite(t *testing.T) string {
 
 func required() bool {
 	return slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "dynamodb")
-}
-
-// skip ends a test that needs what is not there, or fails it where that is required.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if required() {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
 
 func client(endpoint string) *dynamodb.Client {

@@ -13,6 +13,7 @@ import (
 
 	"edgerouter/bus"
 	"edgerouter/bus/bustest"
+	"edgerouter/internal/testkit"
 )
 
 const testSecret = "correct-horse-battery"
@@ -227,7 +228,7 @@ func TestLoseOne(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	options := clusterOptionsFor(t, 3)
 	var nodes []*Bus
-	var logs []*lockedBuffer
+	var logs []*testkit.Buffer
 	options[1].Secret = "staple-horse-battery"
 	options[2].Cluster = "elsewhere"
 	for _, o := range options {

@@ -1,40 +1,21 @@
 package jetstream
 
 import (
-	"bytes"
 	"net"
-	"sync"
 	"testing"
 
 	"github.com/rs/zerolog"
 
 	"edgerouter/bus"
 	"edgerouter/bus/bustest"
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 )
 
-// lockedBuffer is where a test's log goes; servers write from many goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // start runs a bus until the test ends.
-func start(t testing.TB, o Options) (*Bus, *lockedBuffer) {
+func start(t testing.TB, o Options) (*Bus, *testkit.Buffer) {
 	t.Helper()
-	out := &lockedBuffer{}
+	out := &testkit.Buffer{}
 	if o.Node == "" {
 		o.Node = "test"
 	}

@@ -4,13 +4,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"edgerouter/bus"
 	"edgerouter/bus/bustest"
+	"edgerouter/internal/testkit"
 )
 
 // natsServer is a server of its own, as the program nats-server.
@@ -26,10 +26,7 @@ func startNATS(t *testing.T, addr string, more ...string) *natsServer {
 	t.Helper()
 	program, err := exec.LookPath("nats-server")
 	if err != nil {
-		if slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "nats") {
-			t.Fatal(err)
-		}
-		t.Skip("nats-server is not in PATH; go install github.com/nats-io/nats-server/v2 puts it there")
+		testkit.Missing(t, "nats", "nats-server is not in PATH; go install github.com/nats-io/nats-server/v2 puts it there")
 	}
 	host, port, _ := strings.Cut(addr, ":")
 	n := &natsServer{t: t, program: program, args: append([]string{"-a", host, "-p", port, "-js", "-sd", t.TempDir()}, more...)}

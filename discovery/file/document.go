@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"edgerouter/app"
+	"edgerouter/internal/pace"
 )
 
 // document is the decoded content of one file; immutable. A change of one
@@ -36,7 +37,7 @@ type element struct {
 type decoding struct {
 	name string
 	data []byte
-	pace pacer
+	pace pace.Pacer
 
 	previous *document // the last good version; empty when there is none
 	old      []byte    // its bytes
@@ -73,7 +74,7 @@ func (d *decoding) byElements() bool {
 	if !ok || !d.decodeElements() {
 		return false
 	}
-	d.pace.breathe()
+	d.pace.Block()
 	d.collect()
 	return d.unique()
 }
@@ -104,7 +105,7 @@ func (d *decoding) decodeElements() bool {
 		moved[maphash.Bytes(seed, d.old[o.start:o.end])] = i
 	}
 	for i := d.reused.front; i < len(doc.elements)-d.reused.back; i++ {
-		d.pace.breathe()
+		d.pace.Block()
 		raw := d.data[doc.spans[i].start:doc.spans[i].end]
 		if at, there := moved[maphash.Bytes(seed, raw)]; there {
 			if o := before.spans[at]; bytes.Equal(d.old[o.start:o.end], raw) {
@@ -180,7 +181,7 @@ func (d *decoding) collect() {
 	made := make([]app.Application, 0, back-front)
 	good := 0
 	for i := front; i < back; i++ {
-		d.pace.breathe()
+		d.pace.Block()
 		e := doc.elements[i]
 		if e.good {
 			made = append(made, e.app)
@@ -212,7 +213,7 @@ func (d *decoding) unique() bool {
 	n := 0
 	for _, part := range doc.parts {
 		for i := range part {
-			d.pace.breathe()
+			d.pace.Block()
 			seen[part[i].ID] = struct{}{}
 			n++
 		}

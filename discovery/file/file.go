@@ -29,6 +29,7 @@ import (
 	"edgerouter/app"
 	"edgerouter/discovery"
 	"edgerouter/discovery/watch"
+	"edgerouter/internal/pace"
 )
 
 // Name is the name of the source.
@@ -187,12 +188,12 @@ func declares(path string) bool {
 
 // lookAt brings the states of some files up to date.
 func (s *Source) lookAt(paths []string, l watch.Look, now time.Time) (changed bool, again time.Duration) {
-	var pace pacer
+	var pacer pace.Pacer
 	if s.emitted {
-		pace = newPacer()
+		pacer = pace.New()
 	}
 	for _, path := range paths {
-		pace.breathe()
+		pacer.Block()
 		st := s.files[path]
 		if st == nil {
 			st = newState(path)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edgerouter/app"
+	"edgerouter/internal/pace"
 )
 
 const (
@@ -34,7 +35,7 @@ type state struct {
 	data []byte // of the last version that could be decoded; nil: none could
 	doc  *document
 	next []byte // memory for the next version
-	pace pacer
+	pace pace.Pacer
 
 	missing time.Time // since when it is gone
 	bad     time.Time // since when it cannot be read or decoded
@@ -69,7 +70,7 @@ func (s *state) look(now time.Time, force bool) result {
 		return s.broken(now, []app.Problem{{File: s.path, Message: "the file cannot be read: " + cause(err)}})
 	}
 	if s.data != nil {
-		s.pace = newPacer() // there is something in service to make room for
+		s.pace = pace.New() // there is something in service to make room for
 	}
 	data, front, err := s.read(info)
 	if err != nil {
@@ -179,7 +180,7 @@ func (s *state) read(info os.FileInfo) (data []byte, front int, err error) {
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
 		}
-		s.pace.breathe()
+		s.pace.Block()
 	}
 }
 

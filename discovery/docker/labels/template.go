@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"edgerouter/app"
 	"errors"
 	"fmt"
 	"regexp"
@@ -41,7 +42,7 @@ func parseTemplate(s string, kind templateKind) (template, error) {
 		if !ok {
 			break
 		}
-		end := closing(after)
+		end := app.PartEnd(after)
 		if end < 0 {
 			return t, fmt.Errorf("%q: a brace is not closed", short(s))
 		}
@@ -75,31 +76,6 @@ func part(s string, kind templateKind) (string, error) {
 		return "", errors.New("not a regular expression: " + strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return expr, nil
-}
-
-// closing is the index of the brace that closes a part, or -1. Braces of the
-// regexp itself nest, and do not count behind a backslash or in a class.
-func closing(s string) int {
-	depth, class := 0, -1
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\':
-			i++
-		case class >= 0:
-			if first := i == class+1 || i == class+2 && s[i-1] == '^'; c == ']' && !first {
-				class = -1
-			}
-		case c == '[':
-			class = i
-		case c == '{':
-			depth++
-		case c == '}' && depth == 0:
-			return i
-		case c == '}':
-			depth--
-		}
-	}
-	return -1
 }
 
 func isWord(s string) bool {
