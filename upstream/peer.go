@@ -49,10 +49,9 @@ func parseAddress(s string) (address, error) {
 	default:
 		return bad("scheme %q is none of http, https, h2c", scheme)
 	}
-	for i := 0; i < len(rest); i++ {
-		if c := rest[i]; c <= ' ' || c >= 0x7f {
-			return bad("has a space, a control character or a character beyond ASCII (write names in their A-label form, xn--...)")
-		}
+	const plain = "has a space, a control character or a character beyond ASCII (write names in their A-label form, xn--...)"
+	if !printable(rest) {
+		return bad(plain)
 	}
 	u, err := url.Parse(a.Scheme + "://" + rest)
 	if err != nil {
@@ -69,6 +68,8 @@ func parseAddress(s string) (address, error) {
 		return bad("has a query or a fragment; only host, port and path are allowed")
 	case u.Hostname() == "":
 		return bad("has no host")
+	case !printable(u.Hostname()): // percent escapes are decoded in it
+		return bad(plain)
 	}
 	own := a.Port
 	if port := u.Port(); port != "" {
@@ -99,6 +100,16 @@ func parseAddress(s string) (address, error) {
 	}
 	a.Path = strings.TrimRight(u.EscapedPath(), "/")
 	return a, nil
+}
+
+// printable tells whether s is ASCII without spaces and control characters.
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // parseAddresses reads addrs. An address that is given twice counts once.

@@ -64,6 +64,8 @@ func TestParseAddressRefuses(t *testing.T) {
 		"http://a/ b":           "space",
 		"http://a/\r\nX: y":     "control character",
 		"http://b\xc3\xbccher":  "ASCII",
+		"h2c://b%c3%bccher":     "ASCII",
+		"h2C://0%80":            "ASCII",
 		"http://[::1":           "missing",
 		"http://[zz::1]":        "zz::1",
 		"http://a/%zz":          "%zz",
