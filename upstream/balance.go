@@ -61,8 +61,9 @@ type balancer struct {
 	hash    hashOn
 	limits  limits
 	weights map[string]int
-	sticky  *stickiness // nil: none
-	ejector *ejector    // nil: passive_health is off
+	held    map[string]bool // addresses that an operator drains; see Set.DrainPeer
+	sticky  *stickiness     // nil: none
+	ejector *ejector        // nil: passive_health is off
 	now     func() time.Time
 }
 
@@ -134,6 +135,7 @@ func (b *balancer) adopt(p *peer) {
 	p.adopted = true
 	p.ejector = b.ejector
 	p.weight.Store(b.weightOf(p))
+	p.set(flagHeld, b.held[p.addr.Raw])
 	p.gate = b.limits.gate(p.addr)
 	if b.sticky != nil {
 		b.sticky.mark(p)
@@ -142,6 +144,9 @@ func (b *balancer) adopt(p *peer) {
 
 // weightOf is what the options say of p.
 func (b *balancer) weightOf(p *peer) int32 {
+	if b.held[p.addr.Raw] {
+		return 0
+	}
 	if w, ok := b.weights[p.addr.Raw]; ok {
 		return int32(w)
 	}

@@ -146,6 +146,7 @@ const (
 const (
 	flagDown     uint32 = 1 << iota // by active checks
 	flagDraining                    // not of the set any more: nobody new gets in
+	flagHeld                        // an operator drains it: its weight is 0
 	flagJoining                     // new, and not known to be well yet: only for want of others
 )
 
@@ -263,8 +264,9 @@ func (p *peer) set(flag uint32, on bool) {
 // PeerStatus is what the admin page and the API tell of a peer.
 type PeerStatus struct {
 	Addr         string     `json:"addr"`
-	State        string     `json:"state"`            // up, joining, down, ejected, draining
-	Reason       string     `json:"reason,omitempty"` // why it is down or ejected
+	State        string     `json:"state"`             // up, joining, down, ejected, draining
+	Reason       string     `json:"reason,omitempty"`  // why it is down, ejected or drained
+	Drained      bool       `json:"drained,omitempty"` // by an operator, on this node
 	InFlight     int64      `json:"in_flight"`
 	Weight       int        `json:"weight"`
 	Requests     uint64     `json:"requests"` // since it was built
@@ -296,6 +298,7 @@ func (p *peer) status(now time.Time) PeerStatus {
 		LatencyMS: float64(p.latency.Load()) / float64(time.Millisecond),
 	}
 	flags, until := p.flags.Load(), p.ejectedUntil.Load()
+	s.Drained = flags&flagHeld != 0
 	out := until > now.UnixNano()
 	if out {
 		t := time.Unix(0, until).UTC()
@@ -309,6 +312,9 @@ func (p *peer) status(now time.Time) PeerStatus {
 		s.State = stateDown
 	case s.Weight == 0:
 		s.State = stateDraining
+		if flags&flagHeld != 0 {
+			s.Reason = "an operator drains it"
+		}
 		return s
 	case out:
 		s.State = stateEjected
