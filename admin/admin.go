@@ -1,13 +1,14 @@
 // Package admin is what operators look at: health, metrics, the API under
 // /api/v1 and the web page, as one fasthttp.RequestHandler.
 //
-// It is given functions that tell the state of the process and writes it out; it
-// holds no state and changes nothing. All paths and links are relative, so that
+// It is given functions that tell the state of the process and writes it out; what
+// it keeps itself are the figures of the last minutes, for the page's charts. All paths and links are relative, so that
 // the same handler serves the admin listener and, behind a stripped prefix, the
 // backend edgerouter_admin. Secrets of definitions are shown redacted.
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http/pprof"
@@ -22,6 +23,7 @@ import (
 	"edgerouter/certs"
 	"edgerouter/discovery"
 	"edgerouter/gateway"
+	"edgerouter/metrics"
 )
 
 // Deps is what an Admin tells of. Functions are called for each request, from
@@ -51,6 +53,14 @@ type Deps struct {
 	Notes func() []string
 	// Cluster tells how the event bus and its nodes are; nil: there is no bus.
 	Cluster func() Cluster
+	// Requests gives each application's counts to each, unless that is nil, and
+	// returns their sum (metrics.Set.ReadRequests); nil: the page has no figures.
+	Requests func(each func(app string, c *metrics.Counts)) metrics.Counts
+	// History lists an application's changes in the event log, newest first, and
+	// Rollback sets one to what it was after a version, and returns the version of
+	// that change. Both are nil without a log. See ErrUnknown.
+	History  func(ctx context.Context, app string) ([]HistoryRow, error)
+	Rollback func(ctx context.Context, app string, version int64) (int64, error)
 	// Log is the event log, which /api/v1/log reads and appends to; nil: none.
 	Log bus.Log
 	// Stopping is closed when the process begins to stop; event streams end then.
@@ -74,13 +84,18 @@ type Exposure struct {
 type Admin struct {
 	deps    Deps
 	page    *page
+	live    *live
+	openAPI []byte
 	streams atomic.Int64 // open event streams
 }
 
 // New returns an Admin. Every function of deps that is not said to be nil must be
 // set.
 func New(deps Deps) *Admin {
-	return &Admin{deps: deps, page: newPage()}
+	a := &Admin{deps: deps, page: newPage()}
+	a.live = newLive(a)
+	a.openAPI = describeAPI(deps.Version, a.routes())
+	return a
 }
 
 // Handler returns the handler of all endpoints for one way in.
@@ -100,25 +115,14 @@ func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
 		r.GET(path, h)
 		r.HEAD(path, h)
 	}
-	get("/", a.servePage(e.PProf))
-	get("/healthz", a.healthz)
-	get("/readyz", a.readyz)
-	get("/metrics", a.Metrics)
-	get("/api/v1/apps", a.apps)
-	get("/api/v1/apps/{id:*}", a.app)
-	get("/api/v1/peers", a.peers)
-	get("/api/v1/certs", a.certs)
-	get("/api/v1/sources", a.sources)
-	get("/api/v1/conflicts", a.conflicts)
-	get("/api/v1/explain", a.explain)
-	r.GET("/api/v1/events", a.events)
-	get("/api/v1/cluster", a.cluster)
-	get("/api/v1/ip-rules", a.ipRules)
-	r.GET("/api/v1/log", a.withToken(a.logRead))
-	r.GET("/api/v1/log/last", a.withToken(a.logLast))
-	r.GET("/api/v1/log/wait", a.withToken(a.logWait))
-	r.POST("/api/v1/log", a.withToken(a.logAppend))
-	r.DELETE("/api/v1/cache", a.purge)
+	get("/", a.servePage)
+	for _, one := range a.routes() {
+		if one.method == fasthttp.MethodGet && !one.stream {
+			get(one.path, one.handler)
+			continue
+		}
+		r.Handle(one.method, one.path, one.handler)
+	}
 	if e.PProf {
 		profiles(get)
 	} else {
@@ -152,15 +156,18 @@ func withHeaders(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	}
 }
 
+// Readiness is the answer of /readyz.
+type Readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"`
+	Notes   []string `json:"notes,omitempty"`
+}
+
 func (a *Admin) healthz(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("ok\n") }
 
 func (a *Admin) readyz(ctx *fasthttp.RequestCtx) {
 	reasons := a.deps.Ready()
-	writeJSON(ctx, struct {
-		Ready   bool     `json:"ready"`
-		Reasons []string `json:"reasons"`
-		Notes   []string `json:"notes,omitempty"`
-	}{len(reasons) == 0, list(reasons), a.notes()})
+	writeJSON(ctx, Readiness{len(reasons) == 0, list(reasons), a.notes()})
 	if len(reasons) > 0 {
 		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 	}

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"regexp"
@@ -113,8 +112,12 @@ func call(handler fasthttp.RequestHandler, method, target string) *fasthttp.Resp
 	req.Header.SetMethod(method)
 	req.Header.SetRequestURI(target)
 	req.Header.SetHost("127.0.0.1:9090")
+	return callRequest(handler, &req)
+}
+
+func callRequest(handler fasthttp.RequestHandler, req *fasthttp.Request) *fasthttp.Response {
 	var ctx fasthttp.RequestCtx
-	ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil)
+	ctx.Init(req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil)
 	handler(&ctx)
 	return &ctx.Response
 }
@@ -216,30 +219,24 @@ func TestNotReady(t *testing.T) {
 	if resp := call(handler, "GET", "/healthz"); resp.StatusCode() != 200 {
 		t.Errorf("a process that drains lives: %d", resp.StatusCode())
 	}
-	if page := string(call(handler, "GET", "/").Body()); !strings.Contains(page, "not ready") || !strings.Contains(page, "draining") {
-		t.Error("the page does not say that the process is not ready")
+	if o := string(call(handler, "GET", "/api/v1/overview").Body()); !strings.Contains(o, `"ready": false`) || !strings.Contains(o, "not ready: draining") {
+		t.Errorf("the overview does not say that the process is not ready: %s", o)
 	}
 }
 
 func TestPage(t *testing.T) {
-	g := newGateway(t)
-	handler := newAdmin(t, g).Handler(Exposure{Access: AccessLoopback, PProf: true})
+	handler := newAdmin(t, newGateway(t)).Handler(Exposure{Access: AccessLoopback, PProf: true})
 	resp := call(handler, "GET", "/")
 	page, policy := string(resp.Body()), string(resp.Header.Peek("Content-Security-Policy"))
-	for _, want := range []string{
-		`<a href="api/v1/apps/shop">shop</a>`, "<code>shop.example.com/files/</code>", `class="warn">unavailable`,
-		"a &lt;warning&gt; of the source", "Conflicts", "http://10.0.0.2:8080", `class="bad">down`, "it is gone",
-		"2030-01-02 03:04:05 UTC, expired", `href="debug/pprof/"`, "4 of 4",
-	} {
-		if !strings.Contains(page, want) {
-			t.Errorf("no %s in the page", want)
-		}
-	}
-	if strings.Contains(page, secret) || strings.Contains(page, "<warning>") {
-		t.Error("the page shows a secret or text that is not escaped")
+	if len(page) > 200_000 {
+		t.Errorf("the page has %d bytes", len(page))
 	}
 	// The policy allows what the page has inside and nothing from elsewhere.
-	for _, inline := range regexp.MustCompile(`(?s)<(style|script)>(.*?)</`).FindAllStringSubmatch(page, -1) {
+	inlines := regexp.MustCompile(`(?s)<(style|script)>(.*?)</(?:style|script)>`).FindAllStringSubmatch(page, -1)
+	if len(inlines) != 2 {
+		t.Fatalf("%d inline parts", len(inlines))
+	}
+	for _, inline := range inlines {
 		if !strings.Contains(policy, inline[1]+"-src "+sourceHash(inline[2])) {
 			t.Errorf("the policy does not allow the page's own %s: %s", inline[1], policy)
 		}
@@ -250,36 +247,9 @@ func TestPage(t *testing.T) {
 	if found := regexp.MustCompile(`(?:href|src|action)="(/|[a-z]+:[^"])[^"]*"`).FindAllString(page, -1); len(found) != 1 || found[0] != `href="data:,"` {
 		t.Errorf("links that are not relative: %q", found)
 	}
-
-	found := string(call(handler, "GET", "/?q=SHOP.example").Body())
-	if !strings.Contains(found, "2 of 4") || strings.Contains(found, ">later<") || !strings.Contains(found, `value="SHOP.example"`) {
-		t.Error("finding by host does not work")
-	}
-	if evil := string(call(handler, "GET", `/?q=%22%3E%3Cscript%3E`).Body()); strings.Contains(evil, `"><script>`) {
-		t.Error("what is looked for is not escaped")
-	}
-}
-
-// A page of a large set stays small.
-func TestPageIsBounded(t *testing.T) {
-	var b strings.Builder
-	for i := range 3000 {
-		if i > 0 {
-			b.WriteByte(',')
+	for _, never := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"", " onclick=\"", "localStorage"} {
+		if strings.Contains(page, never) {
+			t.Errorf("the page has %s", never)
 		}
-		n := string(rune('a'+i%26)) + strings.Repeat("x", i/26)
-		b.WriteString(`{"id":"` + n[:min(len(n), 60)] + `-` + time.Duration(i).String() + `","frontends":[{"kind":"path_prefix","path_prefix":"/` + time.Duration(i).String() +
-			`"}],"backend":{"kind":"peer_set","peer_set_opts":{"addrs":["http://10.0.0.1"]}}}`)
-	}
-	g := newGateway(t)
-	a := newAdmin(t, g)
-	apps, problems := app.Decode("many.json", []byte(`{"apps":[`+strings.ReplaceAll(b.String(), "µ", "u")+`]}`))
-	if len(problems) > 0 {
-		t.Fatal(errors.Join(problems[0]))
-	}
-	g.Apply([]gateway.SourceSet{{Source: "file", Apps: apps}})
-	resp := call(a.Handler(Exposure{Access: AccessLoopback}), "GET", "/")
-	if page := string(resp.Body()); len(page) > 200_000 || !strings.Contains(page, "3000 of 3000; the first 200 are shown") {
-		t.Errorf("a page of %d bytes", len(page))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/certs"
+	"edgerouter/discovery"
 	"edgerouter/gateway"
 	"edgerouter/upstream"
 )
@@ -17,7 +19,32 @@ type AppDetail struct {
 	Definition app.Application       `json:"definition"` // secrets redacted
 	Peers      []upstream.PeerStatus `json:"peers"`
 	Conflicts  []gateway.Conflict    `json:"conflicts"`
+	// Caches says that there is a cache that can be purged (option caching).
+	Caches bool `json:"caches"`
 }
+
+// The answers of the lists of the API.
+type (
+	AppsAnswer struct {
+		Generation uint64    `json:"generation"`
+		AppliedAt  time.Time `json:"applied_at"`
+		Apps       []App     `json:"apps"`
+	}
+	PeersAnswer struct {
+		Peers []Peer `json:"peers"`
+	}
+	CertsAnswer struct {
+		Certs []certs.Status `json:"certs"`
+		// Problems are what is wrong in the sources, by source.
+		Problems map[string][]certs.Problem `json:"problems"`
+	}
+	SourcesAnswer struct {
+		Sources []discovery.Status `json:"sources"`
+	}
+	ConflictsAnswer struct {
+		Conflicts []gateway.Conflict `json:"conflicts"`
+	}
+)
 
 // unservedDetail is that of an application of which nothing was ever served: it
 // has no definition.
@@ -45,11 +72,7 @@ func peerRows(s *gateway.Snapshot) []Peer {
 
 func (a *Admin) apps(ctx *fasthttp.RequestCtx) {
 	s := a.deps.Snapshot()
-	answer := struct {
-		Generation uint64    `json:"generation"`
-		AppliedAt  time.Time `json:"applied_at"`
-		Apps       []App     `json:"apps"`
-	}{s.Generation, s.AppliedAt, make([]App, 0, len(s.Apps))}
+	answer := AppsAnswer{s.Generation, s.AppliedAt, make([]App, 0, len(s.Apps))}
 	for _, one := range s.Apps {
 		answer.Apps = append(answer.Apps, a.describe(one))
 	}
@@ -79,6 +102,7 @@ func (a *Admin) app(ctx *fasthttp.RequestCtx) {
 	detail := AppDetail{
 		App: a.describe(one), Definition: app.Redact(one.Definition),
 		Peers: list(one.Peers()), Conflicts: []gateway.Conflict{},
+		Caches: one.Caches(),
 	}
 	for _, c := range s.Conflicts {
 		if c.App == id || c.Winner == id {
@@ -89,19 +113,19 @@ func (a *Admin) app(ctx *fasthttp.RequestCtx) {
 }
 
 func (a *Admin) peers(ctx *fasthttp.RequestCtx) {
-	writeJSON(ctx, map[string]any{"peers": peerRows(a.deps.Snapshot())})
+	writeJSON(ctx, PeersAnswer{peerRows(a.deps.Snapshot())})
 }
 
-func (a *Admin) certs(ctx *fasthttp.RequestCtx) {
-	writeJSON(ctx, map[string]any{"certs": list(a.certRows()), "problems": a.certProblems()})
+func (a *Admin) listCerts(ctx *fasthttp.RequestCtx) {
+	writeJSON(ctx, CertsAnswer{list(a.certRows()), a.certProblems()})
 }
 
 func (a *Admin) sources(ctx *fasthttp.RequestCtx) {
-	writeJSON(ctx, map[string]any{"sources": list(a.deps.Sources())})
+	writeJSON(ctx, SourcesAnswer{list(a.deps.Sources())})
 }
 
 func (a *Admin) conflicts(ctx *fasthttp.RequestCtx) {
-	writeJSON(ctx, map[string]any{"conflicts": list(a.deps.Snapshot().Conflicts)})
+	writeJSON(ctx, ConflictsAnswer{list(a.deps.Snapshot().Conflicts)})
 }
 
 func (a *Admin) explain(ctx *fasthttp.RequestCtx) {
@@ -116,4 +140,19 @@ func (a *Admin) explain(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	writeJSON(ctx, Explain(a.deps.Snapshot(), q))
+}
+
+// certProblems is never nil, so that it is an object in JSON.
+func (a *Admin) certProblems() map[string][]certs.Problem {
+	if a.deps.CertProblems == nil {
+		return map[string][]certs.Problem{}
+	}
+	return a.deps.CertProblems()
+}
+
+func (a *Admin) certRows() []certs.Status {
+	if a.deps.Certs == nil {
+		return nil
+	}
+	return a.deps.Certs()
 }

@@ -2,9 +2,7 @@ package admin
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 
 	"edgerouter/app"
 	"edgerouter/discovery"
@@ -84,41 +82,4 @@ func (a *Admin) unserved(s *gateway.Snapshot, sources []discovery.Status) []App 
 		slices.SortFunc(out[first:], func(x, y App) int { return cmp.Compare(x.ID, y.ID) })
 	}
 	return out
-}
-
-// shownContainers bounds those that the page tells of one application.
-const shownContainers = 10
-
-// comesFrom tells an origin in lines, for the page.
-func comesFrom(o *discovery.Origin) []string {
-	if o == nil {
-		return nil
-	}
-	engine := o.Engine
-	if o.EngineName != "" {
-		engine = o.EngineName + " (" + o.Engine + ")"
-	}
-	lines := []string{strings.ReplaceAll(o.Kind, "_", " ") + " " + o.Name, "engine " + engine}
-	for _, c := range o.Containers[:min(len(o.Containers), shownContainers)] {
-		line := c.Name
-		if c.ID != "" {
-			line += " " + c.ID[:min(len(c.ID), 12)]
-		}
-		if c.Address != "" {
-			line += " " + c.Address
-		}
-		lines = append(lines, line+": "+c.State)
-	}
-	if more := len(o.Containers) - shownContainers; more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", more))
-	}
-	for _, s := range o.Siblings {
-		switch {
-		case s.Broken && s.Served:
-			lines = append(lines, "its sibling "+s.ID+" is broken and served as before")
-		case s.Broken, !s.Served:
-			lines = append(lines, "its sibling "+s.ID+" is broken and not served")
-		}
-	}
-	return lines
 }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -74,54 +73,8 @@ func (a *Admin) cluster(ctx *fasthttp.RequestCtx) {
 	}
 	c := a.deps.Cluster()
 	c.Nodes = list(c.Nodes)
+	for i := range c.Nodes {
+		c.Nodes[i].Streams = list(c.Nodes[i].Streams)
+	}
 	writeJSON(ctx, c)
-}
-
-// pageNode is a row of the page.
-type pageNode struct {
-	Node, Version, State, Class, Heard, Leader, Streams string
-	Generation                                          int64
-}
-
-// clusterRows are the cluster in a line, and its nodes.
-func (a *Admin) clusterRows() (line, class string, rows []pageNode) {
-	if a.deps.Cluster == nil {
-		return "", "", nil
-	}
-	c := a.deps.Cluster()
-	line, class = c.Bus, "ok"
-	if c.Name != "" {
-		line += " " + c.Name
-	}
-	switch {
-	case c.Error != "":
-		line, class = line+": "+c.Error, "bad"
-	case !c.Quorum:
-		line, class = line+": cannot be appended to, as far as this node knows; what is in service stays", "bad"
-	case c.Leader != "":
-		line += ", leader " + c.Leader
-	}
-	if c.Expected > 1 {
-		line += fmt.Sprintf(", %d nodes configured", c.Expected)
-	}
-	for _, n := range c.Nodes {
-		row := pageNode{
-			Node: n.Node, Version: n.Version, State: string(n.State), Class: map[NodeState]string{NodeOK: "ok", NodeBehind: "warn", NodeSilent: "bad"}[n.State],
-			Generation: n.Generation, Heard: "never",
-		}
-		if n.HeardSeconds >= 0 {
-			row.Heard = fmt.Sprintf("%.0f s ago", n.HeardSeconds)
-		}
-		if n.Leader {
-			row.Leader = "leader"
-		}
-		for i, s := range n.Streams {
-			if i > 0 {
-				row.Streams += ", "
-			}
-			row.Streams += fmt.Sprintf("%s %d of %d %s", s.Stream, s.Version, s.Head, s.State)
-		}
-		rows = append(rows, row)
-	}
-	return line, class, rows
 }

@@ -44,12 +44,27 @@ func guard(access Access, gate *auth.Gate, next fasthttp.RequestHandler) fasthtt
 			fail(ctx, fasthttp.StatusForbidden, "this listener answers to localhost, 127.0.0.1 and [::1]; any other Host needs the admin token")
 			return
 		default:
-			if !gate.Admit(ctx) {
+			if !admit(ctx, gate) {
 				return
 			}
 		}
 		next(ctx)
 	}
+}
+
+// admit asks the gate. The page's own calls carry the token in a field of its
+// own; their refusal is no challenge, for which a browser would ask the user.
+func admit(ctx *fasthttp.RequestCtx, gate *auth.Gate) bool {
+	token := ctx.Request.Header.Peek(tokenField)
+	if len(token) > 0 {
+		ctx.Request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+string(token))
+		ctx.Request.Header.Del(tokenField)
+	}
+	ok := gate.Admit(ctx)
+	if !ok && len(token) > 0 {
+		ctx.Response.Header.Del(fasthttp.HeaderWWWAuthenticate)
+	}
+	return ok
 }
 
 // loopbackHost reports whether a Host field names this machine: localhost, a

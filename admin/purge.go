@@ -4,6 +4,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// PurgeAnswer is the answer of DELETE /api/v1/cache.
+type PurgeAnswer struct {
+	// Purged is how many stored responses were dropped.
+	Purged int `json:"purged"`
+}
+
 // purge drops what the cache of an application (option caching) has stored: all
 // of it, or what host and prefix name.
 func (a *Admin) purge(ctx *fasthttp.RequestCtx) {
@@ -23,5 +29,5 @@ func (a *Admin) purge(ctx *fasthttp.RequestCtx) {
 		fail(ctx, fasthttp.StatusConflict, "the application has no cache (see caching in peer_set_opts)")
 		return
 	}
-	writeJSON(ctx, map[string]int{"purged": n})
+	writeJSON(ctx, PurgeAnswer{n})
 }

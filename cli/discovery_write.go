@@ -270,19 +270,9 @@ change, and prints the generation.`,
 				if err != nil {
 					return err
 				}
-				if version >= int64(len(all)) {
-					return fmt.Errorf("%s ends with version %d, before %d", stream.Path(l.tenant), len(all)-1, version)
-				}
-				then, ok := state(all[:version+1]).App(args[0])
-				if !ok {
-					return fmt.Errorf("there was no application %q at version %d; edgerouter discovery history %s lists its changes, and rm takes it away", args[0], version, args[0])
-				}
-				back := func(s *stream.State) ([]string, []string, error) {
-					if now, ok := s.App(args[0]); ok && app.Equal(now.Application, then.Application) {
-						return nil, nil, nil
-					}
-					line, err := stream.Updated(time.Now(), then.Raw)
-					return []string{line}, args[:1], err
+				back, err := rollbackTo(all, stream.Path(l.tenant), args[0], version)
+				if err != nil {
+					return err
 				}
 				if dryRun {
 					return l.dryRun(ctx, cmd, log, back)

@@ -87,10 +87,12 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		Ready:        e.notReady,
 		WriteMetrics: e.writeMetrics,
 		IPRules:      e.ipRules.status,
+		Requests:     e.metrics.ReadRequests,
 		Stopping:     e.stopping,
 		Gate:         auth.NewGate(adminToken, "edgerouter admin", failures),
 	}
 	e.bus.tell(&deps, e.gatewayGeneration)
+	e.bus.tellHistory(&deps)
 	e.admin = admin.New(deps)
 	if e.sites, err = newEdgeSites(s, log); err != nil {
 		return nil, err
@@ -238,6 +240,7 @@ func (e *edge) start(ctx context.Context, l listeners) {
 	if e.ipRules.path != "" {
 		e.running.Go(func() { e.ipRules.run(ctx) })
 	}
+	e.running.Go(func() { e.admin.Run(ctx) })
 	waitFor(ctx, e.merge.Ready(), 2*discovery.DefaultGiveUp)
 	if l.http != nil {
 		e.running.Go(func() { e.accept(e.server, l.http, false) })

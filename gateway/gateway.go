@@ -27,7 +27,6 @@ import (
 	"edgerouter/app"
 	"edgerouter/metrics"
 	"edgerouter/router"
-	"edgerouter/upstream"
 )
 
 // DefaultGrace is how long a backend that fell out of service stays open.
@@ -73,11 +72,6 @@ type Backend interface {
 // when nothing stands before it. One without the method cannot.
 type DirectBackend interface {
 	Direct() bool
-}
-
-// PeerLister is a Backend that has peers to show.
-type PeerLister interface {
-	Peers() []upstream.PeerStatus
 }
 
 // Builder makes the backend of an application from its options. Errors name the

@@ -134,13 +134,8 @@ func (g *guarded) Handler(bool) fasthttp.RequestHandler { return g.wrap(g.inner.
 // Close closes the inner backend.
 func (g *guarded) Close() { g.inner.Close() }
 
-// Peers are those of the inner backend.
-func (g *guarded) Peers() []upstream.PeerStatus {
-	if l, ok := g.inner.(PeerLister); ok {
-		return l.Peers()
-	}
-	return nil
-}
+// Inside is the backend that is protected.
+func (g *guarded) Inside() Backend { return g.inner }
 
 // Updatable asks the inner backend if nothing else has changed.
 func (g *guarded) Updatable(from, to app.Backend) bool {

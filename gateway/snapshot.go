@@ -5,7 +5,6 @@ import (
 
 	"edgerouter/app"
 	"edgerouter/router"
-	"edgerouter/upstream"
 )
 
 // Snapshot is the running set at one generation. It is immutable; the peers of
@@ -55,14 +54,6 @@ func (a *App) ID() string { return a.Definition.ID }
 
 // Describe tells the application in a line.
 func (a *App) Describe() string { return app.Describe(a.Definition) }
-
-// Peers are the peers of its backend as they are now; nil when it has none.
-func (a *App) Peers() []upstream.PeerStatus {
-	if l, ok := a.backend.(PeerLister); ok {
-		return l.Peers()
-	}
-	return nil
-}
 
 // App finds an application by id; nil when there is none.
 func (s *Snapshot) App(id string) *App {

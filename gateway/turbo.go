@@ -82,13 +82,8 @@ func (b *turbocharged) Direct() bool {
 	return ok && inner.Direct()
 }
 
-// Peers are those of the inner backend.
-func (b *turbocharged) Peers() []upstream.PeerStatus {
-	if l, ok := b.Backend.(PeerLister); ok {
-		return l.Peers()
-	}
-	return nil
-}
+// Inside is the backend that may advertise.
+func (b *turbocharged) Inside() Backend { return b.Backend }
 
 // Close ends the takeover and closes the inner backend.
 func (b *turbocharged) Close() {
@@ -132,13 +127,8 @@ func (b *cached) Advertisement(ctx context.Context, host, path string, secure bo
 	return origin.Advertisement(ctx, host, path, secure)
 }
 
-// Peers are those of the inner backend.
-func (b *cached) Peers() []upstream.PeerStatus {
-	if l, ok := b.Backend.(PeerLister); ok {
-		return l.Peers()
-	}
-	return nil
-}
+// Inside is the backend whose answers are stored.
+func (b *cached) Inside() Backend { return b.Backend }
 
 // Close closes the cache and the inner backend.
 func (b *cached) Close() {
