@@ -142,6 +142,7 @@ func (c *call) answer() {
 	resp.Header.SetContentTypeBytes(r.ContentType)
 	for _, f := range r.Fields {
 		resp.Header.AddBytesKV(f.Name, f.Value)
+		c.advertises(f)
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 type call struct {
 	f        *Function
 	in       incoming
+	direct   bool // the request is read off the wire
+	asking   bool // it is Advertisement's
 	builder  Builder
 	event    buffer
 	size     int // of the event in its buffer
@@ -85,7 +87,7 @@ type verdict struct {
 // serve tells a request's way: event, place, attempts.
 func (f *Function) serve(ctx *fasthttp.RequestCtx, x *wire.Exchange, direct bool) {
 	c := calls.Get().(*call)
-	c.f = f
+	c.f, c.direct, c.asking = f, direct, false
 	c.in.understand(ctx, x, direct)
 	v := c.makeEvent()
 	if v.status == 0 {

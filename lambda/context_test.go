@@ -33,7 +33,7 @@ func TestContextAlone(t *testing.T) {
 			return aws.Credentials{AccessKeyID: lambdaservice.AccessKeyID, SecretAccessKey: lambdaservice.SecretAccessKey}, nil
 		})}, nil
 	}})
-	f, err := service.New("a", app.AWSLambdaOpts{FunctionName: "f", RegionID: lambdaservice.DefaultRegion, PayloadFormatVersion: "2.0"})
+	f, err := service.New("a", app.AWSLambdaOpts{FunctionName: "f", RegionID: lambdaservice.DefaultRegion, PayloadFormatVersion: "2.0"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestNew(t *testing.T) {
 		"us-east-1":       {FunctionName: "arn:aws:lambda:us-east-1:123456789012:function:f", RegionID: "eu-central-1"},
 		"AWS_ENDPOINT_UR": {FunctionName: "f", RegionID: "eu-central-1"},
 	} {
-		if _, err := service.New("a", opts); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := service.New("a", opts, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", opts, err)
 		}
 	}

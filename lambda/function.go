@@ -79,11 +79,13 @@ type Function struct {
 	timeout     time.Duration // until the response's head
 	whole       time.Duration // of the whole invocation
 	figures     *figures
+	advertised  Advertised
 	close       sync.Once
 }
 
-// New builds the backend of an application. Errors name the field and its value.
-func (s *Service) New(id string, opts app.AWSLambdaOpts) (*Function, error) {
+// New builds the backend of an application. advertised, when not nil, is told of
+// responses with the header turbocharger. Errors name the field and its value.
+func (s *Service) New(id string, opts app.AWSLambdaOpts, advertised Advertised) (*Function, error) {
 	place, err := PlaceOf(id, opts)
 	if err != nil {
 		return nil, err
@@ -93,7 +95,7 @@ func (s *Service) New(id string, opts app.AWSLambdaOpts) (*Function, error) {
 		return nil, fmt.Errorf("loading the AWS configuration of this node failed: %w; look at the files and variables of the AWS SDK (AWS_PROFILE, AWS_CONFIG_FILE)", err)
 	}
 	f := &Function{
-		s: s, id: id, opts: opts, streamed: opts.InvokeMode == "response_stream",
+		s: s, id: id, opts: opts, advertised: advertised, streamed: opts.InvokeMode == "response_stream",
 		place: place, timeout: opts.Timeout.Or(DefaultTimeout), gate: newGate(opts.MaxConcurrency),
 		log: s.deps.Log.With().Str("app", id).Str("function", opts.FunctionName).Str("region", opts.RegionID).Logger(),
 	}

@@ -187,7 +187,7 @@ func newBed(t testing.TB, o options, functions []lambdaservice.Function, apps ma
 		if opts.RegionID == "" {
 			opts.RegionID = lambdaservice.DefaultRegion
 		}
-		f, err := b.lambda.New(id, opts)
+		f, err := b.lambda.New(id, opts, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
