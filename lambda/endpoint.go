@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"edgerouter/internal/nowait"
 	"edgerouter/wire"
 )
 
@@ -160,10 +161,14 @@ func (e *endpoint) dial(ctx context.Context) (*conn, error) {
 	}
 	c := &conn{Conn: nc, socket: nc}
 	if tcp, ok := nc.(*net.TCPConn); ok {
-		if c.raw, err = tcp.SyscallConn(); err != nil {
-			nc.Close()
+		if c.raw, err = tcp.SyscallConn(); err == nil {
+			nc, err = nowait.NewConn(tcp)
+		}
+		if err != nil {
+			tcp.Close()
 			return nil, err
 		}
+		c.Conn, c.socket = nc, nc
 		c.look = c.lookAt
 	}
 	if e.tls != nil {
