@@ -21,6 +21,7 @@ import (
 	"edgerouter/bus/jetstream"
 	"edgerouter/certs"
 	"edgerouter/certs/vault"
+	"edgerouter/internal/acmetest"
 	"edgerouter/metrics"
 )
 
@@ -142,17 +143,17 @@ func TestPebbleOneNode(t *testing.T) {
 	for _, kind := range []string{"http-01", "tls-alpn-01"} {
 		t.Run(kind, func(t *testing.T) {
 			ports := testPorts(t)
-			ca := startPebble(t, pebbleOptions{http: number(ports[0]), tls: number(ports[1]), reject: "blocked.example"})
+			ca := acmetest.Start(t, acmetest.Options{HTTP: number(ports[0]), TLS: number(ports[1]), Reject: "blocked.example"})
 			url, _ := startBus(t)
 			plain, secure := addresses("127.0.0.1", ports)
 			if kind == "tls-alpn-01" {
 				plain = ""
 			}
-			n := startNode(t, nodeConfig{Name: "a", BusURL: url, Directory: ca.directory, CAFile: ca.caFile, HTTP: plain, HTTPS: secure,
+			n := startNode(t, nodeConfig{Name: "a", BusURL: url, Directory: ca.Directory, CAFile: ca.RootFile, HTTP: plain, HTTPS: secure,
 				Hosts: []string{"a.example", "b.example", "blocked.example", "localhost", "x.localhost", "*.wild.example"}})
-			waitUntil(t, "certificates of both hosts", 30*time.Second, func() bool { return n.serial("a.example") != "" && n.serial("b.example") != "" })
-			if kind == "tls-alpn-01" && ca.logged("http-01 challenge by") || ca.orderCount() > 3 {
-				t.Errorf("%d orders", ca.orderCount())
+			waitUntil(t, "certificates of both hosts", time.Minute, func() bool { return n.serial("a.example") != "" && n.serial("b.example") != "" })
+			if kind == "tls-alpn-01" && ca.Logged("http-01 challenge by") || ca.Orders() > 3 {
+				t.Errorf("%d orders", ca.Orders())
 			}
 			if n.serial("blocked.example") != "" {
 				t.Error("a host that the CA refuses is served")
@@ -166,31 +167,27 @@ func TestPebbleOneNode(t *testing.T) {
 // validates: one order more, and all that are left serve within five seconds.
 func TestPebbleLockHolderIsKilled(t *testing.T) {
 	ports := testPorts(t)
-	ca := startPebble(t, pebbleOptions{http: number(ports[0]), tls: number(ports[1])})
+	ca := acmetest.Start(t, acmetest.Options{HTTP: number(ports[0]), TLS: number(ports[1])})
 	url, log := startBus(t)
-	ca.dns.set("127.0.0.1", true)
+	ca.DNS.Set("127.0.0.1", true)
 	nodes := map[string]*node{}
 	for i, name := range []string{"a", "b", "c"} {
 		plain, secure := addresses(fmt.Sprintf("127.0.0.%d", i+2), ports)
-		nodes[name] = startNode(t, nodeConfig{Name: name, BusURL: url, Directory: ca.directory, CAFile: ca.caFile, HTTP: plain, HTTPS: secure, Hosts: []string{"a.example"}})
+		nodes[name] = startNode(t, nodeConfig{Name: name, BusURL: url, Directory: ca.Directory, CAFile: ca.RootFile, HTTP: plain, HTTPS: secure, Hosts: []string{"a.example"}})
 	}
 	watcher, stop := watchVault(t, log)
 	defer stop()
-	waitUntil(t, "a challenge is asked for", 30*time.Second, func() bool {
-		ca.dns.mu.Lock()
-		defer ca.dns.mu.Unlock()
-		return ca.dns.asked > 0
-	})
+	waitUntil(t, "a challenge is asked for", 30*time.Second, func() bool { return ca.DNS.Asked() > 0 })
 	holder := watcher.Holder(lockName("a.example"))
-	if nodes[holder] == nil || ca.orderCount() != 1 {
-		t.Fatalf("the holder is %q, after %d orders", holder, ca.orderCount())
+	if nodes[holder] == nil || ca.Orders() != 1 {
+		t.Fatalf("the holder is %q, after %d orders", holder, ca.Orders())
 	}
 	nodes[holder].kill()
 	delete(nodes, holder)
 	// The CA asks a node that is not the next holder, if there is one: any answers.
 	for _, n := range nodes {
 		host, _, _ := net.SplitHostPort(n.HTTPS)
-		ca.dns.set(host, false)
+		ca.DNS.Set(host, false)
 	}
 	var issued time.Time
 	waitUntil(t, "a certificate in the vault", time.Minute, func() bool {
@@ -216,7 +213,7 @@ func TestPebbleLockHolderIsKilled(t *testing.T) {
 		return true
 	})
 	t.Logf("served by all %v after it was issued", time.Since(issued))
-	if got := ca.orderCount(); got != 2 {
+	if got := ca.Orders(); got != 2 {
 		t.Errorf("%d orders, want the one that was cut off and one more", got)
 	}
 }
@@ -224,10 +221,10 @@ func TestPebbleLockHolderIsKilled(t *testing.T) {
 // Every handshake during renewals shows a certificate, and renewals happen.
 func TestPebbleRenewalUnderLoad(t *testing.T) {
 	ports := testPorts(t)
-	ca := startPebble(t, pebbleOptions{http: number(ports[0]), tls: number(ports[1]), validity: 30 * time.Second})
+	ca := acmetest.Start(t, acmetest.Options{HTTP: number(ports[0]), TLS: number(ports[1]), Validity: 30 * time.Second})
 	url, _ := startBus(t)
 	plain, secure := addresses("127.0.0.1", ports)
-	n := startNode(t, nodeConfig{Name: "a", BusURL: url, Directory: ca.directory, CAFile: ca.caFile, HTTP: plain, HTTPS: secure,
+	n := startNode(t, nodeConfig{Name: "a", BusURL: url, Directory: ca.Directory, CAFile: ca.RootFile, HTTP: plain, HTTPS: secure,
 		Hosts: []string{"a.example"}, RenewCheck: time.Second})
 	waitUntil(t, "the first certificate", 30*time.Second, func() bool { return n.serial("a.example") != "" })
 	first := n.serial("a.example")
@@ -272,4 +269,28 @@ func watchVault(t *testing.T, log bus.Log) (*vault.Vault, func()) {
 // busURL is how a tool reaches the embedded server.
 func busURL(addr string) string {
 	return (&url.URL{Scheme: "nats", User: url.UserPassword("edgerouter", string(testSecret)), Host: addr}).String()
+}
+
+// A CA that says in its renewal information that it is time (RFC 9773) is listened
+// to: a certificate of 90 days is renewed at once, and once.
+func TestPebbleRenewalInformation(t *testing.T) {
+	ports := testPorts(t)
+	ca := acmetest.Start(t, acmetest.Options{HTTP: number(ports[0]), TLS: number(ports[1]), Impatient: true})
+	url, _ := startBus(t)
+	plain, secure := addresses("127.0.0.1", ports)
+	n := startNode(t, nodeConfig{Name: "a", BusURL: url, Directory: ca.Directory, CAFile: ca.RootFile, HTTP: plain, HTTPS: secure,
+		Hosts: []string{"a.example"}, RenewCheck: time.Second})
+	waitUntil(t, "the first certificate", time.Minute, func() bool { return n.serial("a.example") != "" })
+	first := n.cert("a.example")
+	if left := time.Until(first.NotAfter); left < 80*24*time.Hour {
+		t.Fatalf("the certificate is valid for %v: it would be renewed anyway", left)
+	}
+	ca.RenewNow(t, first)
+	waitUntil(t, "the renewal", time.Minute, func() bool { s := n.serial("a.example"); return s != "" && s != first.SerialNumber.String() })
+	// The new certificate has a window of its own, which is far away.
+	second, asked := n.serial("a.example"), ca.RenewalQuestions()
+	waitUntil(t, "its renewal information is asked for", time.Minute, func() bool { return ca.RenewalQuestions() > asked+2 })
+	if n.serial("a.example") != second || ca.Orders() != 2 || !ca.Logged("is a replacement of") {
+		t.Errorf("%d orders, want 2, of which the second is said to replace the first", ca.Orders())
+	}
 }
