@@ -55,6 +55,9 @@ func (o *lockedOutput) String() string {
 	return o.b.String()
 }
 
+// clusterSecret is what the members share.
+const clusterSecret = "the cluster's secret in a test"
+
 // cluster is three members that reach each other through relays.
 type cluster struct {
 	t       *testing.T
@@ -73,7 +76,7 @@ func newCluster(t *testing.T, names ...string) *cluster {
 		t.Fatal(err)
 	}
 	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("the cluster's secret in a test\n"), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte(clusterSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := &cluster{t: t}

@@ -57,7 +57,13 @@ func freePort(t *testing.T) string {
 
 func startServe(t *testing.T, apps string, more ...string) *process {
 	t.Helper()
-	p := &process{t: t, http: freePort(t), admin: freePort(t)}
+	return startServeOn(t, freePort(t), apps, more...)
+}
+
+// startServeOn is startServe with an address for plain HTTP.
+func startServeOn(t *testing.T, addr, apps string, more ...string) *process {
+	t.Helper()
+	p := &process{t: t, http: addr, admin: freePort(t)}
 	args := append([]string{"serve", "--docker", "off", "--http", p.http, "--https", "", "--admin", p.admin, "--data", t.TempDir(), "--apps", apps}, more...)
 	p.cmd = edgerouter(t, args...)
 	p.cmd.Stderr = &p.stderr
