@@ -52,7 +52,7 @@ var (
 func scenarios() []*scenario {
 	return []*scenario{
 		small(), constantRate(), medium(), large(), churn(), tlsKeepAlive(), handshakeFull(), handshakeResumed(),
-		manyApps(), idle(), reload(), reloadMany(), stream(), lambdaInvoke(),
+		manyApps(), idle(), reload(), reloadMany(), stream(), lambdaInvoke(), idleBus(),
 	}
 }
 

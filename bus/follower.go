@@ -75,8 +75,9 @@ type Follower struct {
 	recent  recent
 	check   bool // the log must be compared with what was applied before it is followed
 	checked time.Time
-	live    bool // caught up with the log at least once
-	changed bool // since Changed was called
+	short   time.Time // since when the log is known to end before at, with more lost than is remembered
+	live    bool      // caught up with the log at least once
+	changed bool      // since Changed was called
 	saved   Cursor
 	saveAt  time.Time // not before this time again
 	failure string    // what was last logged

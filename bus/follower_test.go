@@ -45,6 +45,7 @@ type faulty struct {
 	mu   sync.Mutex
 	read func(after Cursor, entries []Entry) ([]Entry, error)
 	last func() error
+	end  int64 // that Last tells; 0: what is so
 }
 
 func (f *faulty) set(change func()) {
@@ -70,6 +71,9 @@ func (f *faulty) Last(ctx context.Context, stream string) (Cursor, error) {
 		if err := f.last(); err != nil {
 			return Cursor{}, err
 		}
+	}
+	if f.end > 0 {
+		return Cursor{stream, f.end}, nil
 	}
 	return f.Memory.Last(ctx, stream)
 }
@@ -410,12 +414,60 @@ func TestFollowerLogLostTooMuch(t *testing.T) {
 		lose(log.Memory, maxRecent+10)
 		r = newRig(log, path)
 		r.start(t)
-		time.Sleep(maxRetry)
+		time.Sleep(shortFor / 2)
+		r.wants(t, Unreachable, numbers...)
+		time.Sleep(shortFor/2 + 2*maxRetry)
 		r.wants(t, Damaged, numbers...)
 		if s := r.Status(); !strings.Contains(s.Error, path) {
 			t.Errorf("the error does not say what to do: %s", s.Error)
 		}
 		r.stop()
+	})
+}
+
+// A node that led the cluster until it was cut off tells an end that is long
+// past. Nothing is damaged then, and nothing is appended again.
+func TestFollowerOldEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &faulty{Memory: &Memory{}}
+		var numbers []int
+		for n := range maxRecent + 50 {
+			numbers = append(numbers, n)
+		}
+		appendLines(t, log, numbers...)
+		r := newRig(log, "")
+		r.start(t)
+		r.wants(t, Following, numbers...)
+
+		// The entries can be read: the node goes on.
+		log.set(func() { log.end = 3 })
+		time.Sleep(3 * defaultCheckEvery)
+		appendLines(t, log, 1000)
+		numbers = append(numbers, 1000)
+		time.Sleep(maxRetry)
+		r.wants(t, Following, numbers...)
+
+		// They cannot, for a while: not even those that this node would append again.
+		for _, end := range []int64{3, int64(len(numbers)) - 5} {
+			log.set(func() {
+				log.end = end
+				log.read = func(after Cursor, entries []Entry) ([]Entry, error) {
+					return slices.DeleteFunc(entries, func(e Entry) bool { return e.Version > end }), nil
+				}
+			})
+			time.Sleep(shortFor / 2)
+			r.wants(t, Unreachable, numbers...)
+			log.set(func() { log.end, log.read = 0, nil })
+			time.Sleep(2 * maxRetry)
+			r.wants(t, Following, numbers...)
+		}
+		r.stop()
+		if last, err := log.Memory.Last(t.Context(), testStream); err != nil || last.Version != int64(len(numbers)) {
+			t.Errorf("the log ends with %v, %v, want version %d", last, err, len(numbers))
+		}
+		if strings.Contains(r.log.String(), "damaged") {
+			t.Error(r.log.String())
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // verify compares the log with what was applied, before the log is followed
@@ -12,6 +13,8 @@ import (
 //   - the log has the last applied entry: it is the same log, all is well;
 //   - it has another one there: it is another log, and is read from its start;
 //     what is in service stays until that has been read;
+//   - it ends before, and has the entries all the same: a node told its end that is
+//     behind, such as one that led the cluster until it was cut off;
 //   - it ends before: it lost what it had acknowledged. What this node
 //     remembers of that is appended again, in its place, and until then nothing is
 //     applied and the last state stays.
@@ -26,11 +29,24 @@ func (f *Follower) verify(ctx context.Context) error {
 	if _, known := f.recent.at(f.at.Version); !known {
 		return f.startOver(errors.New("the snapshot has no entry to compare the log with"))
 	}
-	if last.Version < f.at.Version {
-		return f.putBack(ctx, last)
+	if last.Version >= f.at.Version {
+		f.short = time.Time{}
+		return f.compare(ctx)
 	}
-	return f.compare(ctx)
+	further, err := f.opts.Log.Read(ctx, last, 1)
+	if err != nil {
+		return err
+	}
+	if len(further) > 0 {
+		return f.compare(ctx)
+	}
+	return f.putBack(ctx, last)
 }
+
+// shortFor is how long a log has to end before what was applied until it counts
+// as damaged. A node that led the cluster and was cut off answers for it with the
+// end that it had then, until it hears of the leader that came after it.
+const shortFor = 10 * time.Second
 
 // compared is how many of the last applied entries are looked for in the log.
 const compared = 16
@@ -92,6 +108,13 @@ func (f *Follower) putBack(ctx context.Context, last Cursor) error {
 		lost = lost[1:] // entry 0 is made with the stream
 	}
 	if len(lost) == 0 || lost[0].Version != max(last.Version+1, 1) {
+		if f.short.IsZero() {
+			f.short = time.Now()
+		}
+		if time.Since(f.short) < shortFor {
+			return fmt.Errorf("%w: %s is said to end with version %d, before %d, which this node has applied; who said it may be behind the others, and is asked again for %s",
+				ErrUnavailable, f.opts.Stream, last.Version, f.at.Version, shortFor)
+		}
 		return fmt.Errorf("%w; it is longer ago than this node remembers: restore the log, or remove %s to go on from the log as it is", short, f.opts.SnapshotPath)
 	}
 	if last.Version >= 0 {
@@ -109,8 +132,11 @@ func (f *Follower) putBack(ctx context.Context, last Cursor) error {
 			return fmt.Errorf("%w; version %d is a bookkeeping entry, which cannot be appended again", short, e.Version)
 		}
 		next, err := f.opts.Log.AppendAfter(ctx, at, e.Events...)
-		if err != nil {
-			return errors.Join(short, err) // another node may have done it
+		switch {
+		case errors.Is(err, ErrConflict): // another node has done it, or the log was never short
+			return fmt.Errorf("%w: %s was said to end with version %d: %w", ErrUnavailable, f.opts.Stream, at.Version, err)
+		case err != nil:
+			return errors.Join(short, err)
 		}
 		at = next
 	}

@@ -21,6 +21,7 @@ type writer struct {
 	acked, unsure map[string]bool
 	failed        int
 	last          atomic.Int64 // version of the last append that was acknowledged
+	inARow        atomic.Int64 // appends that were acknowledged without a wait in between
 }
 
 func newWriter(m *member) *writer {
@@ -40,8 +41,12 @@ func (w *writer) run(ctx context.Context, t *testing.T, rate time.Duration) {
 		}
 		to := fmt.Sprintf("/%s-%05d", w.m.name, n)
 		asked, cancel := context.WithTimeout(context.WithoutCancel(ctx), 25*time.Second)
+		started := time.Now()
 		at, err := l.Append(asked, stream.Path("1"), redirectApp(t, "w-"+w.m.name, w.m.name+".example.com", to))
 		cancel()
+		if w.inARow.Add(1); err != nil || time.Since(started) > time.Second {
+			w.inARow.Store(0)
+		}
 		switch {
 		case err == nil:
 			w.acked[to] = true
