@@ -78,7 +78,7 @@ func appendAll(ctx context.Context, log bus.Log, at bus.Cursor, lines []string) 
 }
 
 func discoveryPut() *cobra.Command {
-	var l logFlags
+	var l definitions
 	var onlyNew, dryRun bool
 	var ifVersion int64
 	cmd := &cobra.Command{
@@ -87,6 +87,9 @@ func discoveryPut() *cobra.Command {
 		Long: `Reads one application, or a file {"apps": [...]}, checks it as serve would, and appends it to the event
 log. Applications that are already so are left alone. Prints the generation, which is the version that
 the change has: edgerouter discovery wait --generation N waits until every node has it in service.
+
+With --to they are written into a file or folder of applications (file:PATH), or into a bucket that nodes
+discover applications in (s3://REGION/BUCKET).
 
 When somebody else changes other applications at the same time, both changes are made. When it is the
 same application, nothing is written and the command fails.`,
@@ -100,6 +103,12 @@ same application, nothing is written and the command fails.`,
 			}
 			if cmd.Flags().Changed("if-version") && len(apps) != 1 {
 				return usagef("--if-version is about one application, and there are %d in %s", len(apps), args[0])
+			}
+			if l.to != "" {
+				if cmd.Flags().Changed("if-version") {
+					return usagef("--if-version is about the event log, and --to %s has no versions", l.to)
+				}
+				return l.putTo(cmd, apps, onlyNew, dryRun)
 			}
 			return l.withLog(cmd, func(ctx context.Context, log bus.Log) error {
 				put := func(s *stream.State) (lines, touched []string, err error) {
@@ -205,17 +214,7 @@ func (l *logFlags) dryRun(ctx context.Context, cmd *cobra.Command, log bus.Log, 
 	if len(lines) > 0 {
 		s.Apply(bus.Entry{Cursor: bus.Cursor{Stream: at.Stream, Version: at.Version + 1}, Events: lines})
 	}
-	after := slices.Concat(s.Parts()...)
-	out := cmd.OutOrStdout()
-	for _, c := range app.Diff(before, after) {
-		fmt.Fprintln(out, c.String())
-	}
-	was := conflictProblems(at.Stream, offlineSnapshot(before))
-	for _, p := range conflictProblems(at.Stream, offlineSnapshot(after)) {
-		if !slices.Contains(was, p) {
-			fmt.Fprintf(out, "conflict: %s\n", p.Error())
-		}
-	}
+	printChanges(cmd.OutOrStdout(), at.Stream, before, slices.Concat(s.Parts()...))
 	if len(lines) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "nothing would change")
 	}
@@ -223,14 +222,18 @@ func (l *logFlags) dryRun(ctx context.Context, cmd *cobra.Command, log bus.Log, 
 }
 
 func discoveryRm() *cobra.Command {
-	var l logFlags
+	var l definitions
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "rm ID",
 		Short: "Take an application away",
-		Long:  `Appends that the application is deleted, and prints the generation. Its history stays, and rollback brings it back.`,
-		Args:  arguments(cobra.ExactArgs(1)),
+		Long: `Appends that the application is deleted, and prints the generation. Its history stays, and rollback brings it
+back. With --to the definition is taken out of a file, folder or bucket instead.`,
+		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if l.to != "" {
+				return l.removeFrom(cmd, args[0], dryRun)
+			}
 			return l.withLog(cmd, func(ctx context.Context, log bus.Log) error {
 				remove := func(s *stream.State) ([]string, []string, error) {
 					if _, ok := s.App(args[0]); !ok {

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -60,7 +58,8 @@ func lambdaCommand() *cobra.Command {
 func lambdaMakeCommand() *cobra.Command {
 	var (
 		o           app.AWSLambdaOpts
-		to          string
+		to          definitions
+		dryRun      bool
 		strip       bool
 		plain       bool
 		concurrency int
@@ -68,9 +67,10 @@ func lambdaMakeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mk ID HOST PATH FUNCTION REGION",
 		Short: "Make the definition of an application that is a function",
-		Long: `Makes the definition of an application whose requests go to a Lambda function, prints it, and
-with --to file:PATH writes it: into a file of applications, where it takes the place of the one with the
-same id, or into a folder as ID.json.`,
+		Long: `Makes the definition of an application whose requests go to a Lambda function, writes it into the event
+log and prints it. With --to it is written into a file or folder of applications (file:PATH), or into a bucket
+that nodes discover applications in (s3://REGION/BUCKET). It takes the place of one with the same id. With
+--dry-run it is only printed.`,
 		Example: `  edgerouter lambda mk shop-api shop.example.com /api shop-api eu-central-1 --payload-format 2.0
   edgerouter lambda mk shop-api shop.example.com /api shop-api eu-central-1 --to file:applications.json`,
 		Args: arguments(cobra.ExactArgs(5)),
@@ -90,8 +90,8 @@ same id, or into a folder as ID.json.`,
 			if _, err := lambda.PlaceOf(a.ID, o); err != nil {
 				return usageError{err}
 			}
-			if to != "" {
-				if err := writeApplication(to, a); err != nil {
+			if !dryRun {
+				if err := to.put(cmd, a); err != nil {
 					return err
 				}
 			}
@@ -105,63 +105,9 @@ same id, or into a folder as ID.json.`,
 	f.IntVar(&concurrency, "max-concurrency", 0, "`number` of invocations at one time; 0 is no limit")
 	f.BoolVar(&strip, "strip-prefix", false, "take PATH off before the function sees the request")
 	f.BoolVar(&plain, "allow-insecure-http", false, "serve plain HTTP instead of redirecting to https")
-	f.StringVar(&to, "to", "", "write it to `file:PATH`, a file or folder of applications")
+	f.BoolVar(&dryRun, "dry-run", false, "print it, and write nothing")
+	to.addFlags(cmd)
 	return cmd
-}
-
-// writeApplication puts a definition into a file or folder of applications.
-func writeApplication(to string, a app.Application) error {
-	path, ok := strings.CutPrefix(to, "file:")
-	if !ok || path == "" {
-		return usagef("--to %q: want file:PATH", to)
-	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return replaceFile(filepath.Join(path, a.ID+".json"), a)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("--to %s: %w", to, err)
-	}
-	var apps []app.Application
-	if len(bytes.TrimSpace(data)) > 0 {
-		var problems []app.Problem
-		if apps, problems = app.Decode(path, data); len(problems) > 0 {
-			return fmt.Errorf("--to %s: the file is left as it is: %w", to, problems[0])
-		}
-	}
-	if i := slices.IndexFunc(apps, func(b app.Application) bool { return b.ID == a.ID }); i >= 0 {
-		apps[i] = a
-	} else {
-		apps = append(apps, a)
-	}
-	return replaceFile(path, struct {
-		Apps []app.Application `json:"apps"`
-	}{apps})
-}
-
-// replaceFile writes JSON to a file that may be read meanwhile: what is there
-// stays until the new content is whole.
-func replaceFile(path string, v any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".edgerouter-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b.Bytes())
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }
 
 func lambdaEventCommand() *cobra.Command {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -53,24 +55,6 @@ func (d *s3Discovery) source(ctx context.Context, log zerolog.Logger) (*discover
 	return discoverys3.New(b, 0, log), nil
 }
 
-// definitions is where a command writes definitions: what --to says.
-type definitions struct{ to string }
-
-func (d *definitions) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&d.to, "to", "", "where the definition is written: `file:PATH` or s3://REGION/BUCKET")
-}
-
-func (d *definitions) open(cmd *cobra.Command) (destination.Destination, error) {
-	if d.to == "" {
-		return nil, usagef("--to must say where the definition is written: file:PATH or s3://REGION/BUCKET")
-	}
-	to, err := destination.Open(cmd.Context(), d.to, openBucket)
-	if err != nil {
-		return nil, usagef("--to %w", err)
-	}
-	return to, nil
-}
-
 func s3Command() *cobra.Command {
 	return group("s3", "Make and deploy static sites in S3", s3MakeCommand(), s3DeployCommand())
 }
@@ -80,10 +64,11 @@ func s3MakeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mk ID HOST PATH BUCKET REGION",
 		Short: "Make the definition of a static site in a bucket, with no version yet",
-		Long: `Writes the definition of an application that serves a static site out of a bucket. Until the first
-edgerouter s3 deploy it answers 404.`,
-		Example: `  edgerouter s3 mk blog blog.example.com / my-bucket eu-central-1 --to file:applications.json`,
-		Args:    arguments(cobra.ExactArgs(5)),
+		Long: `Writes the definition of an application that serves a static site out of a bucket: into the event log, or
+where --to says. Until the first edgerouter s3 deploy it answers 404.`,
+		Example: `  edgerouter s3 mk blog blog.example.com / my-bucket eu-central-1
+  edgerouter s3 mk blog blog.example.com / my-bucket eu-central-1 --to file:applications.json`,
+		Args: arguments(cobra.ExactArgs(5)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, err := at.open(cmd)
 			if err != nil {
@@ -96,8 +81,15 @@ edgerouter s3 deploy it answers 404.`,
 					BucketName: args[3], RegionID: args[4],
 				}},
 			}
-			if _, err := destination.Get(cmd.Context(), to, a.ID); err == nil {
+			if problems := a.Validate(); len(problems) > 0 {
+				return usageError{problems[0]}
+			}
+			_, err = destination.Get(cmd.Context(), to, a.ID)
+			switch {
+			case err == nil:
 				return fmt.Errorf("%s: %w; deploy to it, or remove it first", a.ID, destination.ErrExists)
+			case !errors.Is(err, destination.ErrNotFound):
+				return err
 			}
 			if err := to.Put(cmd.Context(), a); err != nil {
 				return err
@@ -134,14 +126,20 @@ turbocharger.`,
 				return err
 			}
 			a, err := destination.Get(cmd.Context(), to, args[0])
-			if err != nil {
+			if errors.Is(err, destination.ErrNotFound) {
 				return fmt.Errorf("%w; edgerouter s3 mk makes it", err)
+			}
+			if err != nil {
+				return err
 			}
 			in, err := openInput(cmd, args[2])
 			if err != nil {
 				return err
 			}
 			defer in.Close()
+			if sites.data = at.data; !cmd.Flags().Changed("data") {
+				sites.data = cmp.Or(os.Getenv("EDGEROUTER_DATA"), at.data)
+			}
 			if turbo {
 				err = deployToStore(cmd, sites, &a, in)
 			} else {
@@ -150,13 +148,17 @@ turbocharger.`,
 			if err != nil {
 				return fmt.Errorf("deploying %s: %w", args[0], err)
 			}
-			return to.Put(cmd.Context(), a)
+			if err := to.Put(cmd.Context(), a); err != nil {
+				return fmt.Errorf("the files are there, but the definition is not changed: %w", err)
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%s is changed in %s\n", a.ID, to)
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "overwrite a version that is deployed already; nodes that know it go on with what they have")
 	cmd.Flags().BoolVar(&turbo, "turbocharger", false, "put the files into the Turbocharger store")
 	at.addFlags(cmd)
-	sites.addFlags(cmd)
+	addStoreFlag(cmd.Flags(), &sites.url)
 	return cmd
 }
 

@@ -33,11 +33,12 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the stories in testdata/script. They have two nodes to ask:
 // $NODE, which is on loopback, and $GUARDED, which wants the token "letmein"; and
-// $BUS_NODE and $BUS_NODE_2 have each an event log.
+// $BUS_NODE, $BUS_NODE_2, $LAMBDA_NODE and $SITES_NODE have each an event log.
 // "exits CODE COMMAND..." runs a command that has to end with that code.
 func TestScripts(t *testing.T) {
 	open, guarded := startNode(t, admin.AccessLoopback, nil), startNode(t, admin.AccessToken, nil)
 	withLog, withLog2 := startNode(t, admin.AccessLoopback, &bus.Memory{}), startNode(t, admin.AccessLoopback, &bus.Memory{})
+	forLambda, forSites := startNode(t, admin.AccessLoopback, &bus.Memory{}), startNode(t, admin.AccessLoopback, &bus.Memory{})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -46,6 +47,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GUARDED", "http://"+guarded)
 			env.Setenv("BUS_NODE", "http://"+withLog)
 			env.Setenv("BUS_NODE_2", "http://"+withLog2)
+			env.Setenv("LAMBDA_NODE", "http://"+forLambda)
+			env.Setenv("SITES_NODE", "http://"+forSites)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
