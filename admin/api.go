@@ -16,7 +16,9 @@ import (
 // AppDetail is the answer of /api/v1/apps/{id}.
 type AppDetail struct {
 	App
-	Definition app.Application       `json:"definition"` // secrets redacted
+	// Definition is what is served, secrets redacted; nil: no version of it ever was
+	// good.
+	Definition *app.Application      `json:"definition,omitempty"`
 	Peers      []upstream.PeerStatus `json:"peers"`
 	Conflicts  []gateway.Conflict    `json:"conflicts"`
 	// Caches says that there is a cache that can be purged (option caching).
@@ -45,14 +47,6 @@ type (
 		Conflicts []gateway.Conflict `json:"conflicts"`
 	}
 )
-
-// unservedDetail is that of an application of which nothing was ever served: it
-// has no definition.
-type unservedDetail struct {
-	App
-	Peers     []upstream.PeerStatus `json:"peers"`
-	Conflicts []gateway.Conflict    `json:"conflicts"`
-}
 
 // Peer is one peer of an application in /api/v1/peers.
 type Peer struct {
@@ -92,15 +86,16 @@ func (a *Admin) app(ctx *fasthttp.RequestCtx) {
 	if one == nil {
 		for _, broken := range a.unserved(s, a.deps.Sources()) {
 			if broken.ID == id {
-				writeJSON(ctx, unservedDetail{App: broken, Peers: []upstream.PeerStatus{}, Conflicts: []gateway.Conflict{}})
+				writeJSON(ctx, AppDetail{App: broken, Peers: []upstream.PeerStatus{}, Conflicts: []gateway.Conflict{}})
 				return
 			}
 		}
 		fail(ctx, fasthttp.StatusNotFound, "there is no application with this id; api/v1/apps lists them")
 		return
 	}
+	definition := app.Redact(one.Definition)
 	detail := AppDetail{
-		App: a.describe(one), Definition: app.Redact(one.Definition),
+		App: a.describe(one), Definition: &definition,
 		Peers: list(one.Peers()), Conflicts: []gateway.Conflict{},
 		Caches: one.Caches(),
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/bus/remote"
+	"edgerouter/gateway"
 )
 
 // route is one endpoint: how it is reached, what it is, and what answers. The
@@ -13,11 +14,12 @@ type route struct {
 	handler      fasthttp.RequestHandler
 	summary      string
 	params       []param
-	body, answer any    // values of the types that the JSON is of; nil: none
-	text         string // media type of an answer that is no JSON
-	stream       bool   // it goes on, so that HEAD makes no sense
-	token        bool   // it always needs the admin token
-	codes        []int  // besides 200
+	body, answer any            // values of the types that the JSON is of; nil: none
+	text         string         // media type of an answer that is no JSON
+	events       map[string]any // of a stream of server-sent events: what their data is the JSON of
+	stream       bool           // it goes on, so that HEAD makes no sense
+	token        bool           // it always needs the admin token
+	codes        []int          // besides 200
 }
 
 // param is a parameter of the query.
@@ -49,8 +51,10 @@ func (a *Admin) routes() []route {
 			{name: "method", kind: "string", about: "its method; default GET"},
 			{name: "header", kind: "string", about: "a field of it as Name: value", many: true},
 		}},
-		{method: "GET", path: "/api/v1/events", handler: a.events, summary: "Server-sent events: hello, then change for each applied change", text: "text/event-stream", stream: true, codes: []int{503}},
-		{method: "GET", path: "/api/v1/live", handler: a.serveLive, summary: "Server-sent events that the page follows: hello (LiveHello), overview (Overview), rows (LiveRows), traffic and beat (LiveBeat), change (LiveChange)", text: "text/event-stream", stream: true, codes: []int{503}},
+		{method: "GET", path: "/api/v1/events", handler: a.events, summary: "Server-sent events: hello, then change for each applied change", text: "text/event-stream", stream: true,
+			events: map[string]any{"hello": EventsHello{}, "change": gateway.Event{}}, codes: []int{503}},
+		{method: "GET", path: "/api/v1/live", handler: a.serveLive, summary: "Server-sent events that the page follows: first hello, overview, rows and traffic with all there is, then what is different, and beat every two seconds", text: "text/event-stream", stream: true,
+			events: map[string]any{"hello": LiveHello{}, "overview": Overview{}, "rows": LiveRows{}, "traffic": LiveBeat{}, "beat": LiveBeat{}, "change": LiveChange{}}, codes: []int{503}},
 		{method: "GET", path: "/api/v1/cluster", handler: a.cluster, summary: "The event bus and its nodes", answer: Cluster{}},
 		{method: "GET", path: "/api/v1/history", handler: a.serveHistory, summary: "The changes of an application in the event log, newest first", answer: HistoryAnswer{}, codes: []int{404, 503}, params: []param{
 			{name: "app", kind: "string", about: "id of the application", required: true},

@@ -19,6 +19,12 @@ const (
 	heartbeat = 15 * time.Second
 )
 
+// EventsHello begins a stream of /api/v1/events: what is in service.
+type EventsHello struct {
+	Generation uint64    `json:"generation"`
+	AppliedAt  time.Time `json:"applied_at"`
+}
+
 // events streams the applied changes as server-sent events: first "hello" with
 // the generation in service, then "change" for each change. A client that
 // reads too slowly misses changes and is told how many (missed).
@@ -31,7 +37,7 @@ func (a *Admin) events(ctx *fasthttp.RequestCtx) {
 	}
 	events, cancel := a.deps.Subscribe()
 	s := a.deps.Snapshot()
-	hello := map[string]any{"generation": s.Generation, "applied_at": s.AppliedAt}
+	hello := EventsHello{Generation: s.Generation, AppliedAt: s.AppliedAt}
 	ctx.SetContentType("text/event-stream; charset=utf-8")
 	ctx.Response.ImmediateHeaderFlush = true
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {

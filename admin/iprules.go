@@ -18,10 +18,11 @@ type IPRules struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-func (a *Admin) ipRules(ctx *fasthttp.RequestCtx) {
-	var out IPRules
-	if a.deps.IPRules != nil {
-		out = a.deps.IPRules()
+func (a *Admin) readIPRules() IPRules {
+	if a.deps.IPRules == nil {
+		return IPRules{}
 	}
-	writeJSON(ctx, out)
+	return a.deps.IPRules()
 }
+
+func (a *Admin) ipRules(ctx *fasthttp.RequestCtx) { writeJSON(ctx, a.readIPRules()) }

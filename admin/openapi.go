@@ -11,6 +11,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/bus"
+	"edgerouter/discovery"
+	"edgerouter/gateway"
 )
 
 // anyObject is an answer whose form is told elsewhere.
@@ -31,9 +34,6 @@ func describeAPI(version string, routes []route) []byte {
 			paths[path] = methods
 		}
 		methods[strings.ToLower(r.method)] = d.operation(r, path)
-	}
-	for _, event := range []any{LiveHello{}, LiveRows{}, LiveBeat{}, LiveChange{}} {
-		d.schema(reflect.TypeOf(event))
 	}
 	out, err := json.MarshalIndent(object{
 		"openapi": "3.1.0",
@@ -85,7 +85,16 @@ func (d *describer) operation(r route, path string) object {
 	good := object{"description": "done"}
 	switch {
 	case r.text != "":
-		good["content"] = object{r.text: object{"schema": object{"type": "string"}}}
+		schema := object{"type": "string"}
+		if r.events != nil {
+			data := object{}
+			for name, v := range r.events {
+				data[name] = d.schema(reflect.TypeOf(v))
+			}
+			// OpenAPI has no words for the events of a stream.
+			schema["x-events"] = data
+		}
+		good["content"] = object{r.text: object{"schema": schema}}
 	case r.answer != nil:
 		good["content"] = jsonOf(d.schema(reflect.TypeOf(r.answer)))
 	}
@@ -149,13 +158,19 @@ func (d *describer) schema(t reflect.Type) object {
 	case reflect.TypeFor[app.Application]():
 		return object{"type": "object", "description": "a definition, see docs/application.schema.json; secrets are redacted"}
 	}
+	if values := valuesOf(t); values != nil {
+		return object{"type": "string", "enum": values}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return d.schema(t.Elem())
 	case reflect.Slice:
 		return object{"type": "array", "items": d.schema(t.Elem())}
 	case reflect.Map:
-		return object{"type": "object"}
+		if t.Elem().Kind() == reflect.Interface {
+			return object{"type": "object"}
+		}
+		return object{"type": "object", "additionalProperties": d.schema(t.Elem())}
 	case reflect.Struct:
 		if t.Name() == "" {
 			return d.fields(t)
@@ -176,6 +191,32 @@ func (d *describer) schema(t reflect.Type) object {
 	return object{"type": "integer"}
 }
 
+// valuesOf are the values of a type of text that has no others; nil: it may be
+// any. Texts of no type of their own have theirs in the tag enum of their field.
+func valuesOf(t reflect.Type) []string {
+	switch t {
+	case reflect.TypeFor[gateway.State]():
+		return texts(gateway.StateRunning, gateway.StateKept, gateway.StateUnavailable, gateway.StateBroken)
+	case reflect.TypeFor[discovery.State]():
+		return texts(discovery.StateStarting, discovery.StateOK, discovery.StateFailing)
+	case reflect.TypeFor[app.ChangeKind]():
+		return texts(app.Added, app.Removed, app.Changed)
+	case reflect.TypeFor[bus.FollowerState]():
+		return texts(bus.Starting, bus.FromSnapshot, bus.Following, bus.Unreachable, bus.Damaged, bus.Stopped)
+	case reflect.TypeFor[NodeState]():
+		return texts(NodeOK, NodeBehind, NodeSilent)
+	}
+	return nil
+}
+
+func texts[T ~string](values ...T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
 func (d *describer) fields(t reflect.Type) object {
 	properties, required := object{}, []string{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -186,10 +227,17 @@ func (d *describer) fields(t reflect.Type) object {
 		if name == "" {
 			name = f.Name
 		}
-		properties[name] = d.schema(f.Type)
+		schema := d.schema(f.Type)
+		if values := f.Tag.Get("enum"); values != "" {
+			schema["enum"] = strings.Split(values, ",")
+		}
 		if !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero") {
 			required = append(required, name)
+			if f.Type.Kind() == reflect.Pointer {
+				schema = object{"anyOf": []object{schema, {"type": "null"}}}
+			}
 		}
+		properties[name] = schema
 	}
 	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
 }

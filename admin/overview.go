@@ -25,6 +25,8 @@ type Overview struct {
 	PeersUp   int `json:"peers_up"`
 	Conflicts int `json:"conflicts"`
 	Certs     int `json:"certs"`
+	// IPRules are how many rules of client addresses are in service.
+	IPRules int `json:"ip_rules"`
 
 	Sources []OverviewSource `json:"sources"`
 	// Bus tells the event bus in a line; empty: there is none.
@@ -81,6 +83,9 @@ func (a *Admin) overview(s *gateway.Snapshot, sources []discovery.Status, seen *
 	o.Certs = len(certificates)
 	t.certificates(certificates, now)
 	t.certificateSources(a.certProblems())
+	rules := a.readIPRules()
+	o.IPRules = rules.Rules
+	t.ipRules(rules)
 	t.conflicts(s.Conflicts)
 	if a.deps.Cluster != nil {
 		c := a.deps.Cluster()

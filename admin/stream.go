@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"edgerouter/auth"
 )
 
 // serveLive streams what the page shows, as server-sent events: hello, overview
@@ -22,7 +24,8 @@ func (a *Admin) serveLive(ctx *fasthttp.RequestCtx) {
 	now := time.Now()
 	first, viewer := a.live.join(now, LiveHello{
 		Version: a.deps.Version, Now: now, BeatSeconds: beat.Seconds(), History: a.deps.History != nil,
-		NeedsToken: len(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)) == 0,
+		// What another authentication lets in by Authorization is not the admin token.
+		NeedsToken: len(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)) == 0 || auth.Authenticated(ctx),
 	})
 	ctx.SetContentType("text/event-stream; charset=utf-8")
 	ctx.Response.ImmediateHeaderFlush = true

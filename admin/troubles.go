@@ -26,10 +26,10 @@ const (
 // Trouble is one thing that is wrong now.
 type Trouble struct {
 	// Severity is bad when requests fail or may be about to, else warn.
-	Severity string `json:"severity"`
-	// What it is about: process, bus, node, source, application, certificate or
-	// certificates (a source of them); and its name or id.
-	What string `json:"what"`
+	Severity string `json:"severity" enum:"bad,warn"`
+	// What it is about: process, bus, node, source, application, certificate,
+	// certificates (a source of them) or ip_rules; and its name or id.
+	What string `json:"what" enum:"process,bus,node,source,application,certificate,certificates,ip_rules"`
 	Name string `json:"name,omitempty"`
 	Text string `json:"text"`
 
@@ -112,6 +112,12 @@ func (t *troubles) certificateSources(problems map[string][]certs.Problem) {
 		for _, p := range problems[source] {
 			t.add(rankSource, "certificates", source, p.Error())
 		}
+	}
+}
+
+func (t *troubles) ipRules(r IPRules) {
+	if r.Problem != "" {
+		t.add(rankSource, "ip_rules", "", "newer rules cannot be used, those that were in service stay: "+r.Problem)
 	}
 }
 

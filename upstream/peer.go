@@ -264,7 +264,7 @@ func (p *peer) set(flag uint32, on bool) {
 // PeerStatus is what the admin page and the API tell of a peer.
 type PeerStatus struct {
 	Addr         string     `json:"addr"`
-	State        string     `json:"state"`             // up, joining, down, ejected, draining
+	State        string     `json:"state" enum:"up,joining,down,ejected,draining"`
 	Reason       string     `json:"reason,omitempty"`  // why it is down, ejected or drained
 	Drained      bool       `json:"drained,omitempty"` // by an operator, on this node
 	InFlight     int64      `json:"in_flight"`
