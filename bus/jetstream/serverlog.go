@@ -27,6 +27,8 @@ type serverLog struct {
 const (
 	toldAgain = time.Minute
 	maxTold   = 200
+	// maxReason is how much of what follows a hint's words makes it another line.
+	maxReason = 64
 )
 
 func newServerLog(log zerolog.Logger, broken *atomic.Bool) *serverLog {
@@ -41,13 +43,15 @@ var hints = []struct {
 	level zerolog.Level
 	hint  string
 }{
-	{"authentication error", zerolog.ErrorLevel, "a node or tool with another secret was refused; --bus-secret-file has to be the same on all nodes"},
+	{"authentication error - user", zerolog.ErrorLevel, "a node or tool with another secret was refused; --bus-secret-file has to be the same on all nodes"},
+	{"authentication error", zerolog.ErrorLevel, "a node or tool that showed no secret was refused; --bus-secret-file has to be given on all nodes, and --bus-tls-cert on all or on none"},
 	{"authorization violation", zerolog.ErrorLevel, "another node refused this one; --bus-secret-file has to be the same on all nodes"},
 	{"cluster name conflict", zerolog.ErrorLevel, wrongCluster},
 	{"cluster name from remote server conflicts", zerolog.ErrorLevel, wrongCluster},
 	{"duplicate name", zerolog.ErrorLevel, sameName},
 	{"duplicate server name", zerolog.ErrorLevel, sameName},
-	{"tls handshake error", zerolog.ErrorLevel, "the connection to another node could not be encrypted; see --bus-tls-cert, --bus-tls-key and --bus-tls-ca on both"},
+	{"handshake error: remote error", zerolog.ErrorLevel, "another node did not take this one's certificate; see --bus-tls-cert and --bus-tls-ca on both"},
+	{"handshake error", zerolog.ErrorLevel, "another node was refused because of its certificate, or has none; see --bus-tls-cert and --bus-tls-ca on both"},
 	{"no space left", zerolog.ErrorLevel, diskFull},
 	{"out of space", zerolog.ErrorLevel, diskFull},
 	{"out of resources", zerolog.ErrorLevel, diskFull},
@@ -55,6 +59,8 @@ var hints = []struct {
 	{"contact with a meta leader", zerolog.WarnLevel, "waiting for a majority of the nodes"},
 	{"waiting for routing", zerolog.WarnLevel, "waiting for a majority of the nodes"},
 	{"no quorum", zerolog.WarnLevel, "there is no majority of the nodes: appends fail until there is, and what is in service stays"},
+	{"stale connection", zerolog.WarnLevel, "the connection to another node was silent, and is made again"},
+	{"error flushing", zerolog.WarnLevel, ""}, // a connection that has just ended
 	{"no longer current", zerolog.WarnLevel, ""},
 	{"plaintext passwords", zerolog.DebugLevel, ""}, // the secret is in memory only
 	{"metalayer blocking snapshot", zerolog.DebugLevel, ""},
@@ -73,11 +79,13 @@ func (l *serverLog) tell(level zerolog.Level, format string, args []any) {
 	if strings.Contains(lower, "critical write error") {
 		l.broken.Store(true)
 	}
-	hint, key := "", text
+	hint, key := "", withoutNumbers(text)
 	if level >= zerolog.InfoLevel {
 		for _, h := range hints {
 			if strings.Contains(lower, h.has) {
-				level, hint, key = h.level, h.hint, h.has
+				level, hint = h.level, h.hint
+				_, reason, _ := strings.Cut(lower, h.has)
+				key = h.has + withoutNumbers(reason[:min(len(reason), maxReason)])
 				break
 			}
 		}
@@ -96,6 +104,16 @@ func (l *serverLog) tell(level zerolog.Level, format string, args []any) {
 		return
 	}
 	l.log.WithLevel(level).Msg("event bus: " + text)
+}
+
+// withoutNumbers is what lines have in common that differ in ports and counters.
+func withoutNumbers(text string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // fresh says whether a line was not told lately.
