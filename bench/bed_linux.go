@@ -36,6 +36,10 @@ type bed struct {
 	job     peer.Job
 	process *proc.Process
 	startMS float64
+
+	// Of a static site: the file's answer.
+	length int64
+	tag    string
 }
 
 // errProxy marks that a proxy could not be started: the others go on.
@@ -81,6 +85,11 @@ func (st *stage) start(ctx context.Context, s *scenario, proxy peer.Proxy, round
 	}
 	if err == nil {
 		b.startMS = float64(time.Since(began).Microseconds()) / 1000
+		if s.ready != nil {
+			err = s.ready(ctx, b)
+		}
+	}
+	if err == nil {
 		return b, nil
 	}
 	b.stop()
@@ -167,6 +176,15 @@ func (b *bed) host(i int) string {
 }
 
 func (b *bed) get(ctx context.Context, secure bool, host, target string) ([]byte, error) {
+	resp, body, err := b.fetch(ctx, secure, load.NewRequest("GET", host, target, 0, "Connection: close"))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %.200s", resp.StatusCode, body)
+	}
+	return body, err
+}
+
+// fetch sends one request on a connection of its own.
+func (b *bed) fetch(ctx context.Context, secure bool, r load.Request) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	addr := b.job.HTTP
@@ -176,7 +194,7 @@ func (b *bed) get(ctx context.Context, secure bool, host, target string) ([]byte
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
@@ -184,24 +202,20 @@ func (b *bed) get(ctx context.Context, secure bool, host, target string) ([]byte
 	if secure {
 		t := tls.Client(conn, b.tlsConfig())
 		if err := t.HandshakeContext(ctx); err != nil {
-			return nil, fmt.Errorf("TLS handshake: %w", err)
+			return nil, nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 		conn = t
 	}
-	r := load.NewRequest("GET", host, target, 0, "Connection: close")
 	if _, err := conn.Write(r.Head); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("status %d: %.200s", resp.StatusCode, body)
-	}
-	return body, err
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	return resp, body, err
 }
 
 // tlsConfig is what the load offers, to every proxy the same: TLS 1.3, X25519,

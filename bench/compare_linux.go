@@ -48,6 +48,7 @@ type Options struct {
 
 	temp   string
 	lambda string // URL of the Lambda service
+	site   *peer.Site
 }
 
 // ErrFailed is returned by Compare when requests failed in a scenario that

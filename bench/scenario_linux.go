@@ -34,6 +34,8 @@ type scenario struct {
 	prepare func(o *Options) (stop func(), err error)
 	// job changes the job of one proxy; nil: the plain job.
 	job func(o *Options, proxy string, j *peer.Job)
+	// ready is called once a proxy answers, before its first slice; nil: nothing.
+	ready func(ctx context.Context, b *bed) error
 	// load is the load of an ordinary scenario, which is measured in slices that
 	// take turns with those of the other proxies.
 	load func(b *bed) load.Config
@@ -50,10 +52,10 @@ var (
 )
 
 func scenarios() []*scenario {
-	return []*scenario{
+	return append([]*scenario{
 		small(), constantRate(), medium(), large(), churn(), tlsKeepAlive(), handshakeFull(), handshakeResumed(),
 		manyApps(), idle(), reload(), reloadMany(), stream(), lambdaInvoke(), idleBus(),
-	}
+	}, statics()...)
 }
 
 // chooseScenarios reads --scenario: names, or all.

@@ -67,6 +67,9 @@ func parseHead(b []byte) (h head, size int, err error) {
 	if h.chunked && h.length >= 0 {
 		return h, 0, errHead
 	}
+	if h.status == 204 || h.status == 304 { // no body, whatever the fields say (RFC 9112 section 6.3)
+		h.length, h.chunked = 0, false
+	}
 	return h, end + 4, nil
 }
 

@@ -31,6 +31,8 @@ func TestParseHead(t *testing.T) {
 		{"other fields of the same length", ok + "Content-Langua: 7\r\nConnectiom: close\r\nTransfer-Encodinx: y\r\n\r\n", head{200, -1, false, false}, -1, false},
 		{"same length twice", ok + "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", head{200, 5, false, false}, -1, false},
 		{"interim", "HTTP/1.1 100 Continue\r\n\r\n" + ok, head{100, -1, false, false}, 25, false},
+		{"not modified, with the length of what it is about", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", head{304, 0, false, false}, -1, false},
+		{"not modified", "HTTP/1.1 304 Not Modified\r\n\r\n", head{304, 0, false, false}, -1, false},
 		{"incomplete", ok + "Content-Length: 12\r\n", head{}, 0, false},
 		{"empty", "", head{}, 0, false},
 

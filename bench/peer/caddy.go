@@ -15,6 +15,9 @@ func (c Caddy) Version() string { return c.Says }
 
 // Plan writes a Caddyfile.
 func (c Caddy) Plan(j Job) (Plan, error) {
+	if j.Site != nil {
+		return c.sitePlan(j)
+	}
 	var b bytes.Buffer
 	p := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }
 	p("{")

@@ -23,12 +23,13 @@ func TestPlansAreTaken(t *testing.T) {
 		plan    func(path string) Proxy
 		args    func(j Job) []string
 		many    bool
+		files   bool
 	}{
-		{"nginx", func(p string) Proxy { return Nginx{Binary: p} }, func(j Job) []string { return []string{"-t", "-p", j.Dir, "-c", j.path("nginx.conf")} }, true},
-		{"haproxy", func(p string) Proxy { return HAProxy{Binary: p} }, func(j Job) []string { return []string{"-c", "-f", j.path("haproxy.cfg")} }, true},
+		{"nginx", func(p string) Proxy { return Nginx{Binary: p} }, func(j Job) []string { return []string{"-t", "-p", j.Dir, "-c", j.path("nginx.conf")} }, true, true},
+		{"haproxy", func(p string) Proxy { return HAProxy{Binary: p} }, func(j Job) []string { return []string{"-c", "-f", j.path("haproxy.cfg")} }, true, false},
 		{"caddy", func(p string) Proxy { return Caddy{Binary: p} }, func(j Job) []string {
 			return []string{"validate", "--adapter", "caddyfile", "--config", j.path("Caddyfile")}
-		}, false},
+		}, false, true},
 	} {
 		t.Run(c.program, func(t *testing.T) {
 			path, err := lookup(c.program, "/usr/sbin/"+c.program)
@@ -38,11 +39,15 @@ func TestPlansAreTaken(t *testing.T) {
 			plain := job()
 			plain.Root = os.Geteuid() == 0
 			jobs := []Job{plain}
-			bare, many := plain, plain
+			bare, many, site := plain, plain, plain
+			site.Site = &Site{Root: t.TempDir()}
 			bare.Bare, bare.Large = true, true
 			many.Apps, many.Probe = 300, 0
 			if jobs = append(jobs, bare); c.many {
 				jobs = append(jobs, many)
+			}
+			if c.files {
+				jobs = append(jobs, site)
 			}
 			for _, j := range jobs {
 				j.Dir, j.CertDir = t.TempDir(), t.TempDir()

@@ -45,6 +45,8 @@ type Job struct {
 	// Env are words that go before the command, see LambdaEnv.
 	LambdaRegion string
 	Env          []string
+	// Site makes the only application a static site.
+	Site *Site
 }
 
 // Host is the only host of a Job without Apps.

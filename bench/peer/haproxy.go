@@ -16,6 +16,9 @@ func (h HAProxy) Version() string { return h.Says }
 // Plan writes haproxy.cfg; many applications become a map of host and prefix,
 // which is how HAProxy does that best.
 func (h HAProxy) Plan(j Job) (Plan, error) {
+	if j.Site != nil {
+		return Plan{}, fmt.Errorf("haproxy: %w", ErrNotSimple)
+	}
 	var b bytes.Buffer
 	out := map[string][]byte{}
 	p := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }

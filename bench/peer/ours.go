@@ -65,6 +65,8 @@ func Applications(j Job) (map[string][]byte, error) {
 	}
 	apps := []object{}
 	switch {
+	case j.Site != nil:
+		apps = append(apps, siteApplication(j.Site))
 	case j.LambdaRegion != "":
 		apps = append(apps, lambdaApplication(j.LambdaRegion))
 	case j.Apps == 0:
@@ -114,6 +116,9 @@ func (e Edgerouter) Plan(j Job) (Plan, error) {
 		"--http", j.HTTP.String(), "--https", j.HTTPS.String(), "--admin", j.Admin.String(),
 		"--data", j.path("data"), "--apps", AppsPath(j), "--bus", "off", "--docker", "off",
 		"--cert-dir", j.CertDir, "--access-log", "off"}
+	if j.Site != nil {
+		argv = append(argv, "--turbocharger-store", j.Site.Store)
+	}
 	return Plan{Argv: j.within(append(argv, e.Args...)), Files: out}, nil
 }
 
@@ -130,7 +135,7 @@ func (b Built) Version() string { return b.Says }
 
 // Plan needs no files.
 func (b Built) Plan(j Job) (Plan, error) {
-	if j.Apps > 0 || j.Probe >= 0 {
+	if j.Apps > 0 || j.Probe >= 0 || j.Site != nil {
 		return Plan{}, fmt.Errorf("%s: %w", b.Label, ErrNotSimple)
 	}
 	var origins []string
@@ -146,7 +151,8 @@ func (b Built) Plan(j Job) (Plan, error) {
 }
 
 // Extra is any command that is a proxy, given with placeholders: {http}, {https},
-// {admin}, {origin1}, {origin2}, {dir}, {cert}, {key}, {both}, {certdir}, {apps}.
+// {admin}, {origin1}, {origin2}, {dir}, {cert}, {key}, {both}, {certdir}, {apps},
+// and {store}, the Turbocharger store of a static site.
 type Extra struct {
 	Label   string
 	Command []string
@@ -200,6 +206,9 @@ func (e Extra) Plan(j Job) (Plan, error) {
 	}
 	pairs := []string{"{http}", j.HTTP.String(), "{https}", j.HTTPS.String(), "{admin}", j.Admin.String(),
 		"{dir}", j.Dir, "{cert}", j.Cert, "{key}", j.Key, "{both}", j.Both, "{certdir}", j.CertDir, "{apps}", AppsPath(j)}
+	if j.Site != nil {
+		pairs = append(pairs, "{store}", j.Site.Store)
+	}
 	for i, o := range j.Origins {
 		pairs = append(pairs, fmt.Sprintf("{origin%d}", i+1), o.String())
 	}

@@ -34,6 +34,8 @@ func TestPlansGolden(t *testing.T) {
 	many.Apps, many.Probe, many.SplitApps, many.Large = 2, 1, true, true
 	bare := job()
 	bare.Bare, bare.Root = true, false
+	site := job()
+	site.Site = &Site{Root: "/tmp/site", Store: "file:///tmp/store", Manifest: "EaTUYaox0knEQXt5pYiUvKLdcCi1gCXpt51L5aSXCz8"}
 	for _, c := range []struct {
 		name string
 		p    Proxy
@@ -49,6 +51,9 @@ func TestPlansGolden(t *testing.T) {
 		{"caddy-bare", Caddy{Binary: "caddy"}, bare},
 		{"edgerouter", Edgerouter{Binary: "edgerouter"}, job()},
 		{"edgerouter-many", Edgerouter{Binary: "edgerouter", Args: []string{"--log-level", "warn"}}, many},
+		{"nginx-site", Nginx{Binary: "nginx", Label: "nginx-304"}, site},
+		{"caddy-site", Caddy{Binary: "caddy"}, site},
+		{"edgerouter-site", Edgerouter{Binary: "edgerouter"}, site},
 		{"built", Built{Self: []string{"edgerouter", "bench"}, Sub: "proxy-httputil"}, bare},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,6 +93,13 @@ func TestJobsWithoutAnEquivalent(t *testing.T) {
 	many.Apps = 3
 	probe := job()
 	probe.Probe = 0
+	site := job()
+	site.Site = &Site{}
+	for _, p := range []Proxy{HAProxy{}, Built{Label: "httputil"}} {
+		if _, err := p.Plan(site); !errors.Is(err, ErrNotSimple) {
+			t.Errorf("%s, a static site: %v", p.Name(), err)
+		}
+	}
 	for _, p := range []Proxy{Caddy{}, Built{Label: "httputil"}} {
 		for _, j := range []Job{many, probe} {
 			if _, err := p.Plan(j); !errors.Is(err, ErrNotSimple) {

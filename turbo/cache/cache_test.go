@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -312,6 +313,25 @@ func TestEncodings(t *testing.T) {
 	o.Make(Brotli)
 	if o.Copy(Brotli) != nil || !o.Settled(Brotli) {
 		t.Error("the encoding of noise is of use")
+	}
+}
+
+// TestTextWithoutRepetitions: quick levels find nothing in it, and thorough ones
+// take half of it away.
+func TestTextWithoutRepetitions(t *testing.T) {
+	c := open(t, Options{})
+	data := []byte(hex.EncodeToString(noise(2, 20_000)))
+	o := c.Object(content.IDOf(data))
+	if _, err := o.Load(t.Context(), from(data)); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []Encoding{Gzip, Brotli, Zstd} {
+		o.Want(e)
+		eventually(t, e.String()+" made well", func() bool { cp := o.Copy(e); return cp != nil && !strings.HasSuffix(cp.path, "quick") })
+		cp := o.Copy(e)
+		if got := decoded(t, e, whole(t, cp)); !bytes.Equal(got, data) || cp.Size() > int64(len(data))*6/10 {
+			t.Errorf("%s of %d bytes takes %d", e, len(data), cp.Size())
+		}
 	}
 }
 

@@ -158,7 +158,9 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 // encode makes an encoding of the identity copy and tells whether it is worth
-// being made better.
+// being made better. What the quick level finds of no use may be of use when made
+// well: the quick ones look for repetitions alone, and text without any, such as
+// hexadecimal digits, takes half the room all the same.
 func (o *Object) encode(e Encoding, quick bool) (improvable bool) {
 	c := o.cache
 	identity := o.copies[Identity].Load()
@@ -169,7 +171,10 @@ func (o *Object) encode(e Encoding, quick bool) (improvable bool) {
 		}
 		return false
 	}
-	if identity == nil || c.ctx.Err() != nil || !quick && before == nil {
+	if !quick && before == nil && o.state[e].Load() != stateUseless {
+		return false // it was lost, and is made anew when it is asked for
+	}
+	if identity == nil || c.ctx.Err() != nil {
 		return give(stateUnknown)
 	}
 	if identity.size == 0 || identity.size > mostCoded {
@@ -180,7 +185,8 @@ func (o *Object) encode(e Encoding, quick bool) (improvable bool) {
 	err := o.compress(c.ctx, w, identity, e, quick)
 	switch {
 	case errors.Is(err, ErrTooLarge):
-		return give(stateUseless)
+		give(stateUseless)
+		return quick
 	case err != nil:
 		if c.ctx.Err() == nil {
 			c.log.Error().Err(err).Str("object", o.id.String()).Str("encoding", e.String()).Msg("a file could not be compressed")
@@ -193,7 +199,7 @@ func (o *Object) encode(e Encoding, quick bool) (improvable bool) {
 	}
 	c.Stats.Encoded.Add(1)
 	o.publish(e, cp, body)
-	if !quick && before.path != "" && before.path != cp.path {
+	if !quick && before != nil && before.path != "" && before.path != cp.path {
 		c.disk.remove(before.path, before.size)
 	}
 	return quick
