@@ -8,7 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/json"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"edgerouter/bus/remote"
+	"edgerouter/certs/certbus"
+	"edgerouter/internal/dynamotest"
 )
 
 // writePair makes a certificate and its key as PEM files; issuer nil: self-signed.
@@ -96,30 +98,14 @@ func TestServeCertBus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var items []struct {
-		S string
-		E []string
-	}
-	text, err := os.ReadFile(vectors + "items.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &items); err != nil {
-		t.Fatal(err)
-	}
-	for _, i := range items {
+	for _, i := range dynamotest.Items(t, vectors+"items.json") {
 		if i.S == "/t-1/certbus" && len(i.E) > 0 {
 			if _, err := log.Append(t.Context(), i.S, i.E...); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	p.eventually("serial 104", func() bool { return serialOf(secure, "example.com") == 104 })
-	for name, want := range map[string]int64{"www.example.com": 104, "apps.example.net": 102, "x.apps.example.net": 102, "foreign.example.org": 0, "gone.example.com": 0} {
-		if got := serialOf(secure, name); got != want {
-			t.Errorf("%s: serial %d, want %d", name, got, want)
-		}
-	}
+	p.showsVectors(secure)
 
 	cert, key := writePair(t, dir, "one", 501, x509.ExtKeyUsageServerAuth, "a.example.com")
 	id := output(t, append([]string{"cert", "put", "--cert", cert, "--key", key, "--for", publicFile}, server...)...)
@@ -155,6 +141,74 @@ func TestServeCertBus(t *testing.T) {
 			t.Errorf("cert put %v: %v: %s", x.args, err, out)
 		}
 	}
+}
+
+// showsVectors waits for the certificates of the test data, and checks what
+// handshakes for their names show: the serials of specs/certs.md, signed by its CA.
+func (p *process) showsVectors(secure string) {
+	p.t.Helper()
+	ca, err := os.ReadFile("../certs/certbus/testdata/ca.pem")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	p.within(30*time.Second, "example.com shows serial 104", func() bool { return serialOf(secure, "example.com") == 104 })
+	for name, want := range map[string]int64{
+		"example.com": 104, "www.example.com": 104, "apps.example.net": 102, "x.apps.example.net": 102, "X.APPS.example.net": 102,
+		"y.x.apps.example.net": 0, "foreign.example.org": 0, "gone.example.com": 0,
+	} {
+		cert := shown(secure, name)
+		if cert == nil {
+			if want != 0 {
+				p.t.Errorf("a handshake for %s is refused, want serial %d", name, want)
+			}
+			continue
+		}
+		_, err := cert.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: cert.NotBefore.Add(time.Hour)})
+		if got := cert.SerialNumber.Int64(); got != want || err != nil {
+			p.t.Errorf("a handshake for %s shows serial %d, want %d (%v)", name, got, want, err)
+		}
+	}
+}
+
+// The test data as it stands in a table of EventHorizon: a node that follows it
+// through DynamoDB shows the same, and takes up what is appended there later.
+func TestServeCertBusFromDynamoDB(t *testing.T) {
+	endpoint := dynamotest.Start(t)
+	dir, secure := t.TempDir(), freePort(t)
+	items := dynamotest.Items(t, "../certs/certbus/testdata/items.json")
+	dynamotest.Load(t, dynamotest.Client(endpoint), items)
+	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+	t.Setenv("EVENTHORIZON", "dev:1:id:secret:eu-central-1")
+	key, err := os.ReadFile("../certs/certbus/testdata/client-privkey.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CERTBUS_CLIENT_PRIVKEY", base64.StdEncoding.EncodeToString(key))
+	apps := filepath.Join(dir, "apps.json")
+	writeApps(t, apps)
+	p := startServe(t, apps, "--https", secure, "--bus", "eventhorizon", "--bus-poll", "100ms")
+	p.showsVectors(secure)
+
+	// A renewal of 104's Id, and the removal of 102's, as another tool appends them.
+	public := filepath.Join(dir, "client.pub")
+	private, err := certbus.ParseClientKey(string(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(public, []byte(certbus.MarshalPublic(&private.PublicKey, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cert, certKey := writePair(t, dir, "next", 105, x509.ExtKeyUsageServerAuth, "example.com", "www.example.com")
+	output(t, "cert", "put", "--bus", "eventhorizon", "--cert", cert, "--key", certKey, "--for", public)
+	p.within(30*time.Second, "example.com shows serial 105", func() bool { return serialOf(secure, "example.com") == 105 })
+	for line := range strings.Lines(output(t, "cert", "ls", "--stream", "--bus", "eventhorizon")) {
+		if strings.Contains(line, "apps.example.net") {
+			output(t, "cert", "rm", strings.Fields(line)[0], "--bus", "eventhorizon")
+		}
+	}
+	p.within(30*time.Second, "apps.example.net is refused", func() bool { return serialOf(secure, "apps.example.net") == 0 })
 }
 
 func (p *process) data() string {

@@ -1,166 +1,47 @@
 package eventhorizon
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"edgerouter/bus"
 	"edgerouter/bus/bustest"
 	"edgerouter/discovery/stream"
-	"edgerouter/internal/testkit"
+	"edgerouter/internal/dynamotest"
 )
 
-const table = "dev_eh_events"
-
-// dynalite starts the DynamoDB server of npm's dynalite and makes the table.
-func dynalite(t *testing.T) string {
-	t.Helper()
-	command := []string{"npx", "--yes", "dynalite@4.0.0"}
-	if path, err := exec.LookPath("dynalite"); err == nil {
-		command = []string{path}
-	} else if _, err := exec.LookPath("npx"); err != nil {
-		testkit.Missing(t, "dynamodb", "dynalite and npx are not installed; Debian's npm has npx")
-	} else if !required() {
-		// npx would download it, which a test by the way should not.
-		command = []string{"npx", "--no-install", "dynalite"}
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	ln.Close()
-	cmd := exec.Command(command[0], append(command[1:], "--port", port, "--createTableMs", "0")...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // npx runs it as a child
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); <-ended })
-	endpoint := "http://127.0.0.1:" + port
-	db := client(endpoint)
-	for end := time.Now().Add(90 * time.Second); ; {
-		_, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
-			TableName: aws.String(table), BillingMode: types.BillingModePayPerRequest,
-			AttributeDefinitions: []types.AttributeDefinition{
-				{AttributeName: aws.String("s"), AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("v"), AttributeType: types.ScalarAttributeTypeN}},
-			KeySchema: []types.KeySchemaElement{
-				{AttributeName: aws.String("s"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("v"), KeyType: types.KeyTypeRange}},
-		})
-		var exists *types.ResourceInUseException
-		if err == nil || errors.As(err, &exists) {
-			break
-		}
-		select {
-		case <-ended:
-			testkit.Missing(t, "dynamodb", "dynalite is not installed (npm install -g dynalite@4.0.0): "+strings.TrimSpace(out.String()))
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			t.Fatalf("dynalite did not start: %v\n%s", err, out.String())
-		}
-	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		got, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(table)})
-		if err == nil && got.Table.TableStatus == types.TableStatusActive {
-			return endpoint
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the table did not become active: %v", err)
-		}
-	}
-}
-
-func required() bool {
-	return slices.Contains(strings.Split(os.Getenv("EDGEROUTER_TEST_REQUIRE"), ","), "dynamodb")
-}
-
-func client(endpoint string) *dynamodb.Client {
-	return dynamodb.NewFromConfig(aws.Config{
-		Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""), BaseEndpoint: aws.String(endpoint),
-	})
-}
+const table = dynamotest.Table
 
 func TestContract(t *testing.T) {
-	endpoint := dynalite(t)
+	endpoint := dynamotest.Start(t)
 	bustest.Run(t, bustest.Bed{
 		Open: func(*testing.T) bus.Log {
-			return New(Options{Client: client(endpoint), Table: table, Poll: 50 * time.Millisecond})
+			return New(Options{Client: dynamotest.Client(endpoint), Table: table, Poll: 50 * time.Millisecond})
 		},
 		Large: 300,
 	})
 }
 
-type testItem struct {
-	S    string   `json:"s"`
-	V    int64    `json:"v"`
-	Meta *string  `json:"meta_event"`
-	E    []string `json:"e"`
-}
-
-func testItems(t *testing.T) []testItem {
-	content, err := os.ReadFile("testdata/items.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var items []testItem
-	if err := json.Unmarshal(content, &items); err != nil {
-		t.Fatal(err)
-	}
-	return items
-}
-
-// load puts the items there as other tools have: with their own encoder, not ours.
-func load(t *testing.T, db *dynamodb.Client, items []testItem) {
-	for _, i := range items {
-		item := map[string]types.AttributeValue{
-			"s": &types.AttributeValueMemberS{Value: i.S}, "v": number(i.V),
-			"meta_event": &types.AttributeValueMemberNULL{Value: true}, "e": &types.AttributeValueMemberNULL{Value: true},
-		}
-		if i.Meta != nil {
-			item["meta_event"] = &types.AttributeValueMemberS{Value: *i.Meta}
-		}
-		if i.E != nil {
-			var lines []types.AttributeValue
-			for _, line := range i.E {
-				lines = append(lines, &types.AttributeValueMemberS{Value: line})
-			}
-			item["e"] = &types.AttributeValueMemberL{Value: lines}
-		}
-		if _, err := db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: item}); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+func testItems(t *testing.T) []dynamotest.Item { return dynamotest.Items(t, "testdata/items.json") }
 
 // A table of EventHorizon is read as it is, and what is appended has its form.
 func TestSideBySide(t *testing.T) {
-	endpoint := dynalite(t)
-	db := client(endpoint)
+	endpoint := dynamotest.Start(t)
+	db := dynamotest.Client(endpoint)
 	items := testItems(t)
-	load(t, db, items)
+	dynamotest.Load(t, db, items)
 	l := New(Options{Client: db, Table: table})
 	ctx := t.Context()
 	for _, stream := range []string{"/t-1/certbus", "/t-1/loadbalancer", "/t-1"} {
@@ -295,7 +176,7 @@ func (n *nowhere) Write(b []byte) (int, error) { return len(b), nil }
 func (n *nowhere) WriteHeader(int)             {}
 
 func TestFaults(t *testing.T) {
-	target, _ := url.Parse(dynalite(t))
+	target, _ := url.Parse(dynamotest.Start(t))
 	f := &faults{to: httputil.NewSingleHostReverseProxy(target)}
 	srv := &http.Server{Handler: f}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -304,7 +185,7 @@ func TestFaults(t *testing.T) {
 	}
 	go srv.Serve(ln)
 	t.Cleanup(func() { srv.Close() })
-	l := New(Options{Client: client("http://" + ln.Addr().String()), Table: table})
+	l := New(Options{Client: dynamotest.Client("http://" + ln.Addr().String()), Table: table})
 	const stream = "/t-1/faults"
 	at, err := l.Append(t.Context(), stream, bustest.Event(0))
 	if err != nil {
@@ -345,7 +226,7 @@ func TestFaults(t *testing.T) {
 	}
 	// Another writer took the version while our answer was lost: that is a conflict.
 	f.plan = plan{func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		other := New(Options{Client: client(target.String()), Table: table})
+		other := New(Options{Client: dynamotest.Client(target.String()), Table: table})
 		if _, err := other.Append(context.Background(), stream, bustest.Event(12345)); err != nil {
 			t.Error(err)
 		}
