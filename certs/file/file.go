@@ -19,6 +19,7 @@ package file
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,6 +34,7 @@ import (
 
 	"edgerouter/certs"
 	"edgerouter/discovery/watch"
+	"edgerouter/internal/pace"
 )
 
 const (
@@ -57,6 +59,9 @@ type Source struct {
 	once   sync.Once
 
 	// What follows belongs to Run.
+	pace     pace.Pacer // of one look, once there is something in service
+	lost     bool       // the folder could not be read
+	paths    []string   // of files, sorted
 	files    map[string]*pemFile
 	good     map[string]*served // by the path of the certificate
 	emitted  bool
@@ -72,6 +77,16 @@ type pemFile struct {
 	readAt   time.Time
 	material certs.Material
 	err      error
+	leaf     [sha256.Size]byte // of the first certificate
+	public   string            // of a key file: its public key, once somebody asked
+	used     bool              // a key file: it belongs to something
+
+	// What a file with certificates made with a key. It stays what it is while both
+	// files do.
+	tried   bool
+	key     *pemFile // nil: the file's own, or none
+	made    *certs.Certificate
+	madeErr error
 }
 
 // served is a certificate that was good once.
@@ -125,28 +140,83 @@ func (s *Source) Run(ctx context.Context, set func([]*certs.Certificate, []certs
 	return nil
 }
 
-// look brings everything up to date and hands on what changed.
+// look brings everything up to date and hands on what changed. It makes room for
+// requests: the folder may have 100,000 files.
 func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate, []certs.Problem)) time.Duration {
-	paths, err := s.walk()
-	if err != nil {
-		s.hand(s.last, []certs.Problem{{File: s.dir, Message: err.Error()}}, set)
-		return 0
+	s.pace = pace.Pacer{}
+	if s.emitted {
+		s.pace = pace.New()
+	}
+	if l.All || l.Asked || s.lost {
+		paths, err := s.walk()
+		if s.lost = err != nil; s.lost {
+			s.hand(s.last, []certs.Problem{{File: s.dir, Message: err.Error()}}, set)
+			return 0
+		}
+		s.readAll(paths, l, now)
+	} else {
+		for _, path := range l.Paths {
+			s.readOne(path, now)
+		}
+	}
+	problems := s.assemble()
+	served, again := s.settle(now)
+	problems, later := s.settled(problems, now)
+	s.hand(served, problems, set)
+	return max(again, later)
+}
+
+// readAll brings what is known of all files up to date.
+func (s *Source) readAll(paths []string, l watch.Look, now time.Time) {
+	changed := make(map[string]bool, len(l.Paths))
+	for _, path := range l.Paths {
+		changed[path] = true
 	}
 	there := make(map[string]bool, len(paths))
 	for _, path := range paths {
+		s.pace.Block()
 		there[path] = true
-		s.read(path, now, l.Asked || slices.Contains(l.Paths, path))
+		s.read(path, now, l.Asked || changed[path])
 	}
 	for path := range s.files {
+		s.pace.Step()
 		if !there[path] {
 			delete(s.files, path)
 		}
 	}
-	found, problems := s.assemble()
-	served, again := s.settle(found, now)
-	problems, later := s.settled(problems, now)
-	s.hand(served, problems, set)
-	return max(again, later)
+	s.paths = paths
+}
+
+// readOne brings what is known of one file up to date, which may be gone.
+func (s *Source) readOne(path string, now time.Time) {
+	if !isPEM(path) || !s.inside(path) {
+		return
+	}
+	at, known := slices.BinarySearch(s.paths, path)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if known {
+			s.paths = slices.Delete(s.paths, at, at+1)
+		}
+		delete(s.files, path)
+		return
+	case err == nil && info.IsDir():
+		return
+	case !known:
+		s.paths = slices.Insert(s.paths, at, path)
+	}
+	s.read(path, now, true)
+}
+
+// inside says whether a file is one that walk would find.
+func (s *Source) inside(path string) bool {
+	rel, err := filepath.Rel(s.dir, path)
+	if err != nil {
+		return false
+	}
+	parts := strings.Split(rel, string(filepath.Separator))
+	return len(parts) <= depth+1 && !slices.ContainsFunc(parts, func(p string) bool { return strings.HasPrefix(p, ".") })
 }
 
 // settled leaves out the problems that may be those of something half done. It
@@ -184,6 +254,7 @@ func (s *Source) walk() ([]string, error) {
 			return // it went away, or is not ours to read; its certificates settle
 		}
 		for _, e := range entries {
+			s.pace.Step()
 			path := filepath.Join(dir, e.Name())
 			if strings.HasPrefix(e.Name(), ".") {
 				continue
@@ -237,24 +308,21 @@ func (s *Source) read(path string, now time.Time, force bool) {
 			f.info, f.err = nil, errors.New("it cannot be read: "+cause(err))
 			return
 		}
-		f.material, f.err = certs.ParsePEM(data)
+		if f.material, f.err = certs.ParsePEM(data); len(f.material.Chain) > 0 {
+			f.leaf = sha256.Sum256(f.material.Chain[0].Raw)
+		}
 	}
 }
 
 // settle puts together what is served: what was found, and what was good a
 // moment ago. It returns when to look again at what may be half done.
-func (s *Source) settle(found map[string]*certs.Certificate, now time.Time) (list []*certs.Certificate, again time.Duration) {
-	for path, c := range found {
-		if old := s.good[path]; old != nil && equal(old.cert, c) {
-			old.wrong = time.Time{}
-			continue
-		}
-		s.good[path] = &served{cert: c}
-		s.log.Info().Str("file", path).Strs("names", c.Names[:min(len(c.Names), 10)]).
-			Time("not_after", c.TLS.Leaf.NotAfter).Msg("certificate loaded")
-	}
+func (s *Source) settle(now time.Time) (list []*certs.Certificate, again time.Duration) {
+	list = make([]*certs.Certificate, 0, len(s.good)+1)
+	gone := 0
 	for path, g := range s.good {
-		if found[path] != nil {
+		s.pace.Step()
+		f := s.files[path]
+		if f != nil && f.made != nil {
 			continue
 		}
 		if g.wrong.IsZero() {
@@ -262,15 +330,34 @@ func (s *Source) settle(found map[string]*certs.Certificate, now time.Time) (lis
 		}
 		if left := settle - now.Sub(g.wrong); left > 0 {
 			again = max(again, left)
-		} else if s.files[path] == nil {
+		} else if f == nil {
 			delete(s.good, path)
 			s.log.Info().Str("file", path).Strs("names", g.cert.Names[:min(len(g.cert.Names), 10)]).Msg("certificate removed")
+			continue
+		}
+		if f == nil {
+			list = append(list, g.cert)
+			gone++
 		}
 	}
-	for _, g := range s.good {
-		list = append(list, g.cert)
+	for _, path := range s.paths {
+		s.pace.Step()
+		g := s.good[path]
+		if c := s.files[path].made; c != nil && g != nil && (g.cert == c || equal(g.cert, c)) {
+			g.wrong = time.Time{}
+		} else if c != nil {
+			g = &served{cert: c}
+			s.good[path] = g
+			s.log.Info().Str("file", path).Strs("names", c.Names[:min(len(c.Names), 10)]).
+				Time("not_after", c.TLS.Leaf.NotAfter).Msg("certificate loaded")
+		}
+		if g != nil {
+			list = append(list, g.cert)
+		}
 	}
-	slices.SortFunc(list, func(a, b *certs.Certificate) int { return strings.Compare(a.Origin, b.Origin) })
+	if gone > 0 {
+		slices.SortFunc(list, func(a, b *certs.Certificate) int { return strings.Compare(a.Origin, b.Origin) })
+	}
 	return list, again
 }
 

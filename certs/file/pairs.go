@@ -2,9 +2,9 @@ package file
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,24 +13,32 @@ import (
 	"edgerouter/certs"
 )
 
-// assemble pairs certificates with keys and says what is wrong, sorted by file.
-// The result is by the path of the certificate.
-func (s *Source) assemble() (map[string]*certs.Certificate, []certs.Problem) {
-	found := map[string]*certs.Certificate{}
-	var problems []certs.Problem
-	folders := map[string][]*pemFile{}
-	for _, path := range slices.Sorted(maps.Keys(s.files)) {
+// assemble pairs certificates with keys, in made of their files, and says what is
+// wrong, sorted by file.
+func (s *Source) assemble() (problems []certs.Problem) {
+	folders := map[string]*pairing{}
+	for _, path := range s.paths {
+		s.pace.Step()
 		f := s.files[path]
+		f.used = false
 		if f.err != nil {
 			problems = append(problems, s.problem(f, f.err.Error()))
 			continue
 		}
-		folders[filepath.Dir(path)] = append(folders[filepath.Dir(path)], f)
+		dir := filepath.Dir(path)
+		if folders[dir] == nil {
+			folders[dir] = &pairing{keys: map[string]*pemFile{}, longest: map[[sha256.Size]byte]int{}}
+		}
+		folders[dir].add(f)
 	}
-	for _, files := range folders {
-		p := pairing{files: files, used: map[*pemFile]bool{}}
-		for _, f := range files {
-			if len(f.material.Chain) == 0 || p.superseded(f) {
+	for _, p := range folders {
+		for _, f := range p.files {
+			s.pace.Step()
+			if len(f.material.Chain) == 0 {
+				continue
+			}
+			if p.superseded(f) {
+				f.tried, f.made = false, nil
 				continue
 			}
 			cert, err := p.pair(f)
@@ -38,18 +46,18 @@ func (s *Source) assemble() (map[string]*certs.Certificate, []certs.Problem) {
 			case err != nil:
 				problems = append(problems, s.problem(f, err.Error()))
 			case cert != nil:
-				found[f.path] = cert
 				problems = append(problems, validity(f.path, cert, time.Now())...)
 			}
 		}
-		for _, f := range files {
-			if len(f.material.Chain) == 0 && !p.used[f] {
+		for _, f := range p.files {
+			s.pace.Step()
+			if len(f.material.Chain) == 0 && !f.used {
 				problems = append(problems, certs.Problem{File: f.path, Message: "there is no certificate for this private key in its folder"})
 			}
 		}
 	}
 	slices.SortStableFunc(problems, func(a, b certs.Problem) int { return strings.Compare(a.File, b.File) })
-	return found, problems
+	return problems
 }
 
 // problem tells what is wrong with a file, and that its old certificate stays.
@@ -62,60 +70,75 @@ func (s *Source) problem(f *pemFile, message string) certs.Problem {
 
 // pairing finds the keys for the certificates of one folder.
 type pairing struct {
-	files []*pemFile
-	used  map[*pemFile]bool // keys that belong to something
+	files   []*pemFile
+	keys    map[string]*pemFile       // files with a key alone, by name
+	longest map[[sha256.Size]byte]int // certificates of the longest chain of each leaf, where it is longer than one
+	public  map[string]*pemFile       // of keys, by public key; made when it is needed
+}
+
+func (p *pairing) add(f *pemFile) {
+	p.files = append(p.files, f)
+	switch n := len(f.material.Chain); {
+	case n == 0:
+		p.keys[filepath.Base(f.path)] = f
+	case n > 1:
+		p.longest[f.leaf] = max(p.longest[f.leaf], n)
+	}
 }
 
 // superseded says whether another file of the folder has the same certificate
 // with more of its chain, as fullchain.pem has beside cert.pem.
 func (p *pairing) superseded(f *pemFile) bool {
-	for _, o := range p.files {
-		if o != f && f.material.Key == nil && len(o.material.Chain) > len(f.material.Chain) &&
-			o.material.Chain[0].Equal(f.material.Chain[0]) {
-			return true
-		}
-	}
-	return false
+	return f.material.Key == nil && p.longest[f.leaf] > len(f.material.Chain)
 }
 
-// pair makes the certificate of a file. nil without an error: it is an issuer's
-// certificate, which is there for others to use.
+// pair makes the certificate of a file, or finds it made. nil without an error: it
+// is an issuer's certificate, which is there for others to use.
 func (p *pairing) pair(f *pemFile) (*certs.Certificate, error) {
-	chain, key := f.material.Chain, f.material.Key
-	if key == nil {
-		keyFile := p.named(f)
-		if keyFile == nil {
-			keyFile = p.fitting(chain[0])
+	var key *pemFile
+	if f.material.Key == nil {
+		if key = p.named(f); key == nil {
+			key = p.fitting(f.material.Chain[0])
 		}
-		if keyFile == nil {
-			if chain[0].IsCA {
-				return nil, nil
-			}
-			stem := strings.TrimSuffix(filepath.Base(f.path), filepath.Ext(f.path))
-			return nil, fmt.Errorf("there is no private key for it: put it into the same file or into %s.key", stem)
+		if key != nil {
+			key.used = true
 		}
-		p.used[keyFile] = true
-		c, err := certs.New(chain, keyFile.material.Key)
-		if err != nil {
-			return nil, fmt.Errorf("with the key in %s: %w", filepath.Base(keyFile.path), err)
-		}
-		return p.finish(f, c), nil
 	}
-	// In a bundle the leaf is the one that the key belongs to, wherever it stands.
-	if i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return fits(c, key) }); i > 0 {
-		chain = append([]*x509.Certificate{chain[i]}, slices.Delete(slices.Clone(chain), i, i+1)...)
+	if !f.tried || f.key != key {
+		f.tried, f.key = true, key
+		f.made, f.madeErr = combine(f, key)
 	}
-	c, err := certs.New(chain, key)
+	return f.made, f.madeErr
+}
+
+// combine makes the certificate of a file with its own key, or with that of
+// another file; key may be nil.
+func combine(f, key *pemFile) (*certs.Certificate, error) {
+	chain, own := f.material.Chain, f.material.Key
+	switch {
+	case own != nil:
+		// In a bundle the leaf is the one that the key belongs to, wherever it stands.
+		if i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return fits(c, own) }); i > 0 {
+			chain = append([]*x509.Certificate{chain[i]}, slices.Delete(slices.Clone(chain), i, i+1)...)
+		}
+	case key != nil:
+		own = key.material.Key
+	case chain[0].IsCA:
+		return nil, nil
+	default:
+		stem := strings.TrimSuffix(filepath.Base(f.path), filepath.Ext(f.path))
+		return nil, fmt.Errorf("there is no private key for it: put it into the same file or into %s.key", stem)
+	}
+	c, err := certs.New(chain, own)
 	if err != nil {
+		if key != nil {
+			err = fmt.Errorf("with the key in %s: %w", filepath.Base(key.path), err)
+		}
 		return nil, err
 	}
-	return p.finish(f, c), nil
-}
-
-func (p *pairing) finish(f *pemFile, c *certs.Certificate) *certs.Certificate {
 	c.Origin = f.path
 	c.Default = strings.TrimSuffix(filepath.Base(f.path), filepath.Ext(f.path)) == "default"
-	return c
+	return c, nil
 }
 
 // named finds the file with the key by its name.
@@ -127,10 +150,8 @@ func (p *pairing) named(f *pemFile) *pemFile {
 		names = append(names, "privkey"+number+".pem")
 	}
 	for _, name := range names {
-		for _, o := range p.files {
-			if filepath.Base(o.path) == name && o.material.Key != nil && len(o.material.Chain) == 0 {
-				return o
-			}
+		if key := p.keys[name]; key != nil {
+			return key
 		}
 	}
 	return nil
@@ -138,12 +159,38 @@ func (p *pairing) named(f *pemFile) *pemFile {
 
 // fitting finds a key that belongs to a certificate.
 func (p *pairing) fitting(leaf *x509.Certificate) *pemFile {
-	for _, o := range p.files {
-		if o.material.Key != nil && len(o.material.Chain) == 0 && fits(leaf, o.material.Key) {
-			return o
+	if p.public == nil {
+		p.public = map[string]*pemFile{}
+		for _, f := range p.files {
+			if len(f.material.Chain) > 0 {
+				continue
+			}
+			if f.public == "" {
+				f.public = publicOf(f.material.Key)
+			}
+			if p.public[f.public] == nil {
+				p.public[f.public] = f
+			}
 		}
 	}
-	return nil
+	der, err := x509.MarshalPKIXPublicKey(leaf.PublicKey)
+	if err != nil {
+		return nil
+	}
+	return p.public[string(der)]
+}
+
+// publicOf is the public key of a private one, in a form that can be compared.
+func publicOf(key crypto.PrivateKey) string {
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return "none"
+	}
+	der, err := x509.MarshalPKIXPublicKey(signer.Public())
+	if err != nil {
+		return "none"
+	}
+	return string(der)
 }
 
 func fits(c *x509.Certificate, key crypto.PrivateKey) bool {
