@@ -16,7 +16,7 @@ import (
 var pageFiles embed.FS
 
 // pageScripts are the parts of the script, in their order.
-var pageScripts = [...]string{"dom.js", "format.js", "chart.js", "store.js", "actions.js", "list.js", "overview.js", "apps.js", "app.js", "routes.js", "more.js", "main.js"}
+var pageScripts = [...]string{"dom.js", "format.js", "chart.js", "store.js", "actions.js", "list.js", "overview.js", "apps.js", "app.js", "routes.js", "nodes.js", "more.js", "main.js"}
 
 // page is the document and the policy that allows its own style and script and
 // nothing else: no other host, no other script, no frame, and no way to make

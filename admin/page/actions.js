@@ -24,7 +24,7 @@ const act = ({ title, text, more, yes, path, body, method = "POST" }) => new Pro
     if (token) headers["X-Edgerouter-Token"] = token;
     byId("ask-yes").disabled = true;
     try {
-      close(await read(await fetch(path, { method, headers, body: body && JSON.stringify(body) })));
+      close(await read(await fetch(below(path), { method, headers, body: body && JSON.stringify(body) })));
     } catch (e) {
       if (e.status === 401) {
         token = "";

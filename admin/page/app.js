@@ -43,7 +43,7 @@ const appView = (id) => {
     put(wrong, h("ul", { class: "troubles" }, lines.map(([m, more]) => h("li", null, tag("warning", "warn"), h("div", null, h("p", null, m), more && h("p", { class: "dim" }, more))))));
     peersCard.hidden = a.peers.length === 0;
     put(peers, table("Peers", ["Peer", "State", "n:In flight", "n:Requests", "n:Failures", "n:Latency", "n:"], a.peers.map((p) => [
-      h("code", null, p.addr),
+      [h("code", null, p.addr), p.weight !== 1 && h("p", { class: "dim" }, "weight " + p.weight)],
       [tag(p.state, level(p.state)), p.reason && h("p", { class: "dim" }, p.reason), p.ejected_until && h("p", { class: "dim" }, "until " + when(p.ejected_until))],
       p.in_flight, p.requests, p.failures, millis(p.latency_ms),
       p.state === "draining" && !p.drained ? "" : h("button", { class: "small", onclick: () => drain(p), "aria-label": (p.drained ? "Put back " : "Drain ") + p.addr }, p.drained ? "Put back" : "Drain")])));
@@ -56,12 +56,9 @@ const appView = (id) => {
     try {
       const a = await ask("api/v1/apps/" + encodeURIComponent(id));
       const text = JSON.stringify(a) + JSON.stringify(store.rows.get(id) || 0);
-      // What has the focus gets it back when its part is made anew.
       if (!ended && text !== last) {
-        const at = [...peers.querySelectorAll("button")].indexOf(document.activeElement);
         last = text;
-        show(a);
-        if (at >= 0) peers.querySelectorAll("button")[at]?.focus();
+        keep(byId("main"), () => show(a));
       }
       traffic();
     } catch (e) {
@@ -77,11 +74,11 @@ const appView = (id) => {
     try {
       const answer = await ask("api/v1/history?app=" + encodeURIComponent(id));
       historyCard.hidden = ended;
-      put(past, h("ol", { class: "timeline" }, answer.rows.map((r) => h("li", null,
+      keep(past, () => put(past, h("ol", { class: "timeline" }, answer.rows.map((r) => h("li", null,
         h("div", { class: "when" }, h("b", null, "Version " + r.version), tag(r.invalid ? "invalid, changed nothing" : r.change.kind, r.invalid ? "bad" : ""),
           h("time", { class: "dim", datetime: r.at }, when(r.at)), r.user && h("span", { class: "dim" }, r.user),
           r.rollback && h("button", { class: "small", onclick: () => rollback(r), "aria-label": "Roll back to version " + r.version }, "Roll back")),
-        diff(r.change.details)))));
+        diff(r.change.details))))));
     } catch { historyCard.hidden = true; }
   };
   return {

@@ -14,7 +14,8 @@ const chart = (title, unit, lines, shown) => {
     const text = last ? shown(last) : "–";
     put(value, text, h("small", null, unit));
     const top = Math.max(1e-9, ...samples.flatMap((x) => lines.map(([, , f]) => f(x))));
-    const x = (i) => 300 - (samples.length - 1 - i) * 2;
+    const step = 300 / Math.max(30, samples.length - 1); // a minute at least
+    const x = (i) => (300 - (samples.length - 1 - i) * step).toFixed(1);
     const d = (f) => samples.map((v, i) => (i ? "L" : "M") + x(i) + " " + (62 - 60 * f(v) / top).toFixed(1)).join("");
     lines.forEach(([, , f], i) => paths[i].setAttribute("d", d(f)));
     if (samples.length) fill.setAttribute("d", d(lines[0][2]) + "L300 64L" + x(0) + " 64Z");

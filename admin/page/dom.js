@@ -22,6 +22,16 @@ const put = (e, ...children) => {
   e.replaceChildren(...children.flat(3).filter((c) => c !== null && c !== undefined && c !== false));
   return e;
 };
+// keep lets make replace what is in e, and gives the focus back to what had it: the control of the
+// same name or place, or else the page.
+const keep = (e, make) => {
+  const controls = () => [...e.querySelectorAll("a, button")], name = (c) => c.getAttribute("aria-label") || c.textContent;
+  const all = controls(), at = all.indexOf(document.activeElement), had = at >= 0 && name(all[at]);
+  make();
+  if (at < 0 || document.activeElement !== document.body) return;
+  const now = controls();
+  (now.find((c) => name(c) === had) || now[at] || byId("main")).focus({ preventScroll: true });
+};
 // setText leaves alone what is the same: screen readers speak what changes.
 const setText = (e, text) => { if (e.textContent !== String(text)) e.textContent = text; };
 

@@ -1,10 +1,13 @@
 // Links are relative, so the page must be below a path that ends in a slash.
-if (!location.pathname.endsWith("/")) location.replace(location.pathname + "/" + location.search);
+if (!location.pathname.endsWith("/")) {
+  const whole = new URL(location);
+  whole.pathname += "/";
+  location.replace(whole);
+}
 
 let view = null;
-const views = { "": overviewView, apps: appsView, routes: routesView, certs: certsView, events: eventsView };
+const views = { "": overviewView, apps: appsView, routes: routesView, nodes: nodesView, certs: certsView, events: eventsView };
 const route = (first) => {
-  if (location.hash === "#main") return byId("main").focus();
   const [, part = "", ...rest] = location.hash.split("/");
   let make = views[part] || overviewView;
   if (part === "apps" && rest.length > 0) {
@@ -16,6 +19,7 @@ const route = (first) => {
   view = make();
   document.title = view.title + " · edgerouter";
   put(byId("main"), view.el);
+  byId("main").setAttribute("aria-label", view.title);
   for (const a of byId("tabs").querySelectorAll("a")) {
     if (a.hash === "#/" + (part in views ? part : "")) a.setAttribute("aria-current", "page");
     else a.removeAttribute("aria-current");
@@ -33,5 +37,6 @@ const draw = (what) => {
   view.update(what);
 };
 addEventListener("hashchange", route);
+byId("skip").addEventListener("click", (e) => { e.preventDefault(); byId("main").focus(); });
 route(true);
 follow();

@@ -13,7 +13,7 @@ const certsView = () => {
         const lv = c.expired || days < 0 ? "bad" : left < 0.15 ? "warn" : "ok";
         const bar = h("i");
         bar.style.width = Math.round(left * 100) + "%";
-        return [[...c.names, ...(c.ips || [])].map((n) => h("div", null, h("code", null, n))), c.source, when(c.not_after),
+        return [[...c.names, ...(c.ips || [])].map((n) => h("div", null, h("code", null, n))), [c.source, c.origin && c.origin !== c.source && h("p", { class: "dim" }, c.origin)], when(c.not_after),
           [h("span", { class: lv }, c.expired ? "expired" : String(days)), h("div", { class: "meter " + lv, "aria-hidden": "true" }, bar)], [c.issuer, h("p", { class: "dim" }, c.key_type)]];
       })));
     } catch (e) { put(body, h("p", { class: "bad" }, e.message)); }
@@ -27,11 +27,11 @@ const eventsView = () => {
   const update = (what) => {
     if (!(what.has("all") || what.has("hello") || what.has("change"))) return;
     const list = store.changes.toReversed();
-    put(body, list.length === 0 ? h("p", { class: "dim" }, "Nothing has changed since this node started.") : h("ol", { class: "timeline" }, list.map((c) => h("li", null,
+    keep(body, () => put(body, list.length === 0 ? h("p", { class: "dim" }, "Nothing has changed since this node started.") : h("ol", { class: "timeline" }, list.map((c) => h("li", null,
       h("div", { class: "when" }, h("b", null, "Generation " + c.generation), h("time", { class: "dim", datetime: c.at }, when(c.at)), c.missed && tag(c.missed + " changes were lost before this one", "warn")),
       c.changes.map((x) => h("div", null, tag(x.kind, kind[x.kind]), " ", x.kind === "removed" ? h("b", null, x.id) : link(x.id), x.source && h("span", { class: "dim" }, " by " + x.source), diff(x.details))),
       c.more > 0 && h("p", { class: "dim" }, "and " + plural(c.more, "more change")),
-      (c.conflicts || []).map((x) => h("p", { class: "wrap" }, tag("conflict", "warn"), " ", x)), (c.problems || []).map((x) => h("p", { class: "wrap" }, tag("problem", "bad"), " ", x))))));
+      (c.conflicts || []).map((x) => h("p", { class: "wrap" }, tag("conflict", "warn"), " ", x)), (c.problems || []).map((x) => h("p", { class: "wrap" }, tag("problem", "bad"), " ", x)))))));
   };
   return { title: "Events", el: [h("h1", null, "Events"), card("What changed", "newest first, the last 100 of this node", body)], update };
 };

@@ -26,9 +26,9 @@ const routesView = () => {
   const conflicts = async () => {
     try {
       const list = (await ask("api/v1/conflicts")).conflicts;
-      put(lost, list.length === 0 ? h("p", { class: "ok" }, "None: every frontend is served.") : table("Conflicts", ["Claim", "Not served", "Served instead", "Reason"], list.slice(0, 500).map((c) => [
+      keep(lost, () => put(lost, list.length === 0 ? h("p", { class: "ok" }, "None: every frontend is served.") : table("Conflicts", ["Claim", "Not served", "Served instead", "Reason"], list.slice(0, 500).map((c) => [
         h("code", null, c.claim), [link(c.app), h("span", { class: "dim" }, " frontends[" + c.frontend + "], " + c.source)],
-        c.winner ? [link(c.winner), h("span", { class: "dim" }, " frontends[" + c.winner_frontend + "], " + c.winner_source)] : "–", c.reason || "the same claim"])));
+        c.winner ? [link(c.winner), h("span", { class: "dim" }, " frontends[" + c.winner_frontend + "], " + c.winner_source)] : "–", c.reason || "the same claim"]))));
     } catch (e) { put(lost, h("p", { class: "bad" }, e.message)); }
   };
   return {

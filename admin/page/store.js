@@ -14,8 +14,10 @@ const changed = (what) => {
     draw(what);
   });
 };
+// Links are relative; what is fetched is too, but without a password that is in the page's address.
+const below = (path) => location.origin + location.pathname + path;
 const follow = () => {
-  const stream = new EventSource("api/v1/live");
+  const stream = new EventSource(below("api/v1/live"));
   const on = (name, f) => stream.addEventListener(name, (e) => { f(JSON.parse(e.data)); changed(name); });
   const beat = (v) => { for (const t of v.traffic) t.requests || t.p99_ms ? store.traffic.set(t.id, t) : store.traffic.delete(t.id); };
   on("hello", (v) => {
@@ -52,7 +54,7 @@ const follow = () => {
 };
 // ask gets JSON from the API; what went wrong is an Error with the node's words.
 const ask = async (path) => {
-  const answer = await fetch(path, { cache: "no-store" });
+  const answer = await fetch(below(path), { cache: "no-store" });
   return read(answer);
 };
 const read = async (answer) => {

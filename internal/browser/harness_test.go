@@ -62,8 +62,14 @@ var binary = sync.OnceValues(func() (string, error) {
 
 var built string
 
+// closing is what ends what all tests share.
+var closing []func()
+
 func TestMain(m *testing.M) {
 	code := m.Run()
+	for _, end := range slices.Backward(closing) {
+		end()
+	}
 	if built != "" {
 		os.RemoveAll(built)
 	}
@@ -74,7 +80,8 @@ func TestMain(m *testing.M) {
 type edge struct {
 	t           *testing.T
 	binary      string
-	admin, http string
+	admin       string // addresses
+	http, https string
 	token       string // file
 	apps        string // file
 }
@@ -87,10 +94,10 @@ func startEdge(t *testing.T, definitions string, more ...string) *edge {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	e := &edge{t: t, binary: path, admin: freePort(t), http: freePort(t), token: filepath.Join(dir, "data", "admin-token"), apps: filepath.Join(dir, "apps.json")}
+	e := &edge{t: t, binary: path, admin: freePort(t), http: freePort(t), https: freePort(t), token: filepath.Join(dir, "data", "admin-token"), apps: filepath.Join(dir, "apps.json")}
 	e.write(definitions)
 	args := append([]string{
-		"serve", "--dev", "--docker", "off", "--http", e.http, "--https", freePort(t), "--admin", e.admin,
+		"serve", "--dev", "--docker", "off", "--http", e.http, "--https", e.https, "--admin", e.admin,
 		"--data", filepath.Join(dir, "data"), "--apps", e.apps, "--node", "edge-1", "--shutdown-grace", "1s",
 	}, more...)
 	cmd := exec.Command(path, args...)
@@ -195,20 +202,41 @@ type tab struct {
 	errors []string // what the page's scripts and its policy complained of
 }
 
+// browser is started once: each tab is in a context of its own, with no cookies
+// and nothing stored. Whoever needs it has asked for chromium before.
+var browser = sync.OnceValues(func() (context.Context, error) {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		return nil, err
+	}
+	profile, err := os.MkdirTemp("", "edgerouter-chromium")
+	if err != nil {
+		return nil, err
+	}
+	closing = append(closing, func() { os.RemoveAll(profile) })
+	ctx, end := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(path), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true),
+		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(time.Minute))
+	closing = append(closing, end)
+	ctx, end = chromedp.NewContext(ctx)
+	closing = append(closing, func() { _ = chromedp.Cancel(ctx); end() })
+	return ctx, chromedp.Do(ctx)
+})
+
 func openTab(t *testing.T, width, height int64) *tab {
 	t.Helper()
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(need(t, "chromium")), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("force-prefers-reduced-motion", true),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(int(width), int(height)), chromedp.WSURLReadTimeout(time.Minute),
+	need(t, "chromium")
+	root, err := browser()
+	if err != nil {
+		t.Fatal(err)
 	}
-	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, end := chromedp.NewContext(root, chromedp.WithNewBrowserContext())
 	t.Cleanup(end)
-	ctx, end = chromedp.NewContext(ctx)
-	t.Cleanup(func() { _ = chromedp.Cancel(ctx); end() })
 	b := &tab{t: t, ctx: ctx}
-	err := chromedp.Listen(ctx, func(event any) {
+	err = chromedp.Listen(ctx, func(event any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		switch e := event.(type) {
@@ -224,6 +252,11 @@ func openTab(t *testing.T, width, height int64) *tab {
 		t.Fatal(err)
 	}
 	b.do(chromedp.EmulateViewport(width, height))
+	// Each has the focus, as if it were the only one.
+	b.do(chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
+		_, err := cdp.Call(ctx, page, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return err
+	}))
 	return b
 }
 
@@ -250,6 +283,14 @@ func (b *tab) click(selector string) {
 func (b *tab) enter(selector, text string) {
 	b.t.Helper()
 	b.do(chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// press types keys to what has the focus.
+func (b *tab) press(keys ...string) {
+	b.t.Helper()
+	for _, k := range keys {
+		b.do(chromedp.KeyEvent(k))
+	}
 }
 
 // until waits for a condition in JavaScript.
