@@ -151,6 +151,9 @@ func FuzzLookup(f *testing.F) {
 				}
 			}
 		}
+		if len(lower) > maxName {
+			want = nil // no name of DNS
+		}
 		if got != want {
 			t.Errorf("Lookup(%q) differs from a plain search", name)
 		}
