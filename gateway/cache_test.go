@@ -44,6 +44,21 @@ func newCacheBed(t *testing.T, caching map[string]any) *cacheBed {
 		(*b.serve.Load())(w, r)
 	}))
 	t.Cleanup(b.peer.Close)
+	b.start(b.peer.URL, caching)
+	return b
+}
+
+// newCacheBedAt has a peer of somebody else's.
+func newCacheBedAt(t *testing.T, peer string, caching map[string]any) *cacheBed {
+	t.Helper()
+	b := &cacheBed{t: t}
+	b.start(peer, caching)
+	return b
+}
+
+func (b *cacheBed) start(peer string, caching map[string]any) {
+	t := b.t
+	t.Helper()
 	st, err := store.OpenFolder(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +78,7 @@ func newCacheBed(t *testing.T, caching map[string]any) *cacheBed {
 		"id":        "cached",
 		"frontends": []any{map[string]any{"kind": "path_prefix", "path_prefix": "/", "allow_insecure_http": true}},
 		"backend": map[string]any{"kind": "peer_set", "peer_set_opts": map[string]any{
-			"addrs": []string{b.peer.URL}, "caching": caching, "pass_host_header": true, "passive_health": map[string]any{"failures": 1000},
+			"addrs": []string{peer}, "caching": caching, "pass_host_header": true, "passive_health": map[string]any{"failures": 1000},
 		}},
 	}}})
 	apps, problems := app.Decode("test", definition)
@@ -87,7 +102,6 @@ func newCacheBed(t *testing.T, caching map[string]any) *cacheBed {
 		engine.Close()
 		c.Close()
 	})
-	return b
 }
 
 func (b *cacheBed) answer(h http.HandlerFunc) { b.serve.Store(&h) }

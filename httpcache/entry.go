@@ -84,7 +84,7 @@ type response struct {
 // stored.
 func newEntry(r response, request directives, authorized bool, field func(name string) string, opts *app.Caching) *entry {
 	d := parseControl(r.header.Values("Cache-Control"))
-	if r.status < 200 || r.status == 206 || r.status == 304 || r.status == 416 {
+	if r.status < 200 || r.status == 206 || r.status == 304 || r.status == 416 || d.mustUnderstand && http.StatusText(r.status) == "" {
 		return nil
 	}
 	if request.noStore || d.noStore && !(d.mustUnderstand && heuristic(r.status)) || d.private || len(r.header["Set-Cookie"]) > 0 {
@@ -156,7 +156,9 @@ func (e *entry) freshen(r response, opts *app.Caching) *entry {
 	header := e.header.Clone()
 	for name, values := range r.header {
 		switch name {
-		case "Content-Length", "Content-Encoding", "Content-Range", "Content-Type", "Transfer-Encoding", "Connection", "Set-Cookie", "Cache-Status":
+		// What is about the stored body stays; the body is that of the stored ETag.
+		case "Content-Length", "Content-Encoding", "Content-Range", "Content-Md5", "Content-Digest", "Etag",
+			"Transfer-Encoding", "Connection", "Set-Cookie", "Cache-Status":
 		default:
 			header[name] = values
 		}

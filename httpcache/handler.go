@@ -235,6 +235,12 @@ func (c *Cache) ask(q *query, e *entry, next fasthttp.RequestHandler, why string
 			r.header.Add(string(name), string(value))
 		}
 	}
+	// A response without a Date is of when it came (RFC 9110 section 6.6.1).
+	if x := wire.From(q.ctx); x != nil && len(x.Date) > 0 {
+		r.header.Set("Date", string(x.Date))
+	} else {
+		r.header.Set("Date", r.received.UTC().Format(http.TimeFormat))
+	}
 	if e != nil {
 		switch {
 		case r.status == 304:

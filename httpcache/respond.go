@@ -59,6 +59,9 @@ func (c *Cache) respond(q *query, e *entry, status string) bool {
 			resp.Header.Add(name, v)
 		}
 	}
+	if x := wire.From(q.ctx); x != nil {
+		x.Date = append(x.Date[:0], e.header.Get("Date")...)
+	}
 	resp.Header.SetBytesV("Age", appendSeconds(nil, e.age(c.now())))
 	resp.Header.Add("Cache-Status", "edgerouter; "+status)
 	switch {

@@ -140,7 +140,14 @@ func (c *call) answer() {
 	resp.Header.SetNoDefaultContentType(true)
 	resp.SetStatusCode(r.Status)
 	resp.Header.SetContentTypeBytes(r.ContentType)
+	if c.in.x != nil {
+		c.in.x.Date = c.in.x.Date[:0]
+	}
 	for _, f := range r.Fields {
+		if c.in.x != nil && wire.KindOf(f.Name) == wire.Date {
+			c.in.x.Date = append(c.in.x.Date[:0], f.Value...)
+			continue
+		}
 		resp.Header.AddBytesKV(f.Name, f.Value)
 		c.advertises(f)
 	}

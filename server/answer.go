@@ -122,7 +122,11 @@ func (c *conn) appendHead(dst []byte, status int, length int64, chunked bool) []
 		dst = append(append(dst, "Server: "...), c.srv.ServerName...)
 		dst = append(dst, "\r\n"...)
 	}
-	if !date {
+	switch {
+	case date:
+	case len(x.Date) > 0:
+		dst = append(append(append(dst, "Date: "...), x.Date...), "\r\n"...)
+	default:
 		dst = wire.AppendDate(dst, x.Began)
 	}
 	switch {

@@ -48,10 +48,15 @@ func (c *call) fillResponse(p *peer, h *wire.ResponseHead) {
 	if len(h.Reason) > 0 {
 		resp.Header.SetStatusMessage(h.Reason)
 	}
+	c.x.Date = c.x.Date[:0]
 	for i := range h.Fields {
 		f := &h.Fields[i]
 		switch f.Kind {
-		case wire.Ordinary, wire.ContentType, wire.Date, wire.Server, wire.Cookie, wire.Forwarding:
+		case wire.Date:
+			if !named(c.s.fixed.dropResponse, f.Name) {
+				c.x.Date = append(c.x.Date[:0], f.Value...)
+			}
+		case wire.Ordinary, wire.ContentType, wire.Server, wire.Cookie, wire.Forwarding:
 			c.advertises(h.Status, f)
 			if !named(c.s.fixed.dropResponse, f.Name) {
 				resp.Header.AddBytesKV(f.Name, f.Value)

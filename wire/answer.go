@@ -17,6 +17,7 @@ func Fail(ctx *fasthttp.RequestCtx, status int, reason string) {
 	id := ctx.Request.Header.Peek("X-Request-Id")
 	if x := From(ctx); x != nil {
 		id = x.RequestID
+		x.Date = x.Date[:0]
 	}
 	ctx.Response.AppendBodyString(reason)
 	if len(id) > 0 {

@@ -47,6 +47,10 @@ type Exchange struct {
 	// connection is busy; whoever grows it stores it back.
 	Scratch []byte
 
+	// Date is the Date of the response that is in ctx, which drops that field (its
+	// own server makes one); empty: it has none, and gets that of now.
+	Date []byte
+
 	// Status is the status that was sent, 0 as long as none was.
 	Status int
 	// Sent counts the bytes of the response.
@@ -84,7 +88,7 @@ func From(ctx *fasthttp.RequestCtx) *Exchange {
 func (x *Exchange) Begin(now int64) {
 	x.Target = x.Head.Target
 	x.Status, x.Sent, x.Began, x.Ended = 0, 0, now, 0
-	x.Forward, x.RequestID = nil, nil
+	x.Forward, x.RequestID, x.Date = nil, nil, x.Date[:0]
 	x.Responded, x.Broken = false, false
 	x.Close = x.Head.Close
 	x.awaitsContinue = x.Head.Continue
@@ -104,7 +108,7 @@ func (x *Exchange) Release() {
 	x.In.Release()
 	x.Head = RequestHead{}
 	x.Body.trailers = nil
-	x.Scratch, x.Target, x.Forward, x.RequestID = nil, nil, nil, nil
+	x.Scratch, x.Target, x.Forward, x.RequestID, x.Date = nil, nil, nil, nil, nil
 }
 
 // AwaitsContinue tells whether the client still waits for 100 (Continue).
