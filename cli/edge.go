@@ -114,6 +114,7 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		SignIn: auth.SignInDeps{Client: signInClient(), SessionKey: sessions}, IDServerURL: s.idServerURL,
 		Admin:   e.admin.Handler(admin.Exposure{Access: admin.AccessToken}),
 		Metrics: e.admin.Metrics,
+		Share:   e.bus.newSharing(sessions, e.metrics, log),
 	}
 	e.gateway = gateway.New(gateway.Options{
 		Builders: kinds.Builders(), Middlewares: kinds.Middlewares(), Metrics: e.metrics, Log: log,

@@ -19,6 +19,7 @@ import (
 	"edgerouter/discovery"
 	"edgerouter/discovery/stream"
 	"edgerouter/metrics"
+	"edgerouter/middleware/share"
 )
 
 // silentAfter is when a node that tells nothing counts as silent.
@@ -33,6 +34,7 @@ type edgeBus struct {
 	stream   *stream.Source
 	started  time.Time
 	more     []func() bus.FollowerStatus // of other streams that this node follows
+	sharing  *share.Exchange             // nil: limits count for this node alone
 
 	generation atomic.Int64 // of the applications in service
 	news       chan struct{}
@@ -122,6 +124,7 @@ func (e *edgeBus) run(ctx context.Context, running *sync.WaitGroup) {
 			return text
 		}, e.news)
 	})
+	e.runSharing(ctx, running)
 }
 
 // applied notes what is in service now.

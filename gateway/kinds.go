@@ -10,6 +10,7 @@ import (
 	"edgerouter/httpcache"
 	"edgerouter/lambda"
 	"edgerouter/middleware"
+	"edgerouter/middleware/share"
 	"edgerouter/s3site"
 	"edgerouter/turbo"
 	"edgerouter/upstream"
@@ -40,6 +41,9 @@ type Standard struct {
 	Sites s3site.Deps
 	// CacheStats counts for the option caching, which needs Turbo as well.
 	CacheStats *httpcache.Stats
+	// Share makes limits count together with those of the other nodes; nil: each
+	// node counts for itself.
+	Share *share.Exchange
 }
 
 // Builders are the backend kinds of this version.

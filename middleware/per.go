@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"edgerouter/middleware/share"
 )
 
 // per says what is counted apart by rate_limit and in_flight: clients, values of
@@ -15,6 +17,7 @@ type per struct {
 	by     perKind
 	header string
 	seed   maphash.Seed
+	shared *share.Key // of the cluster, when others count under the same keys
 }
 
 type perKind uint8
@@ -26,8 +29,12 @@ const (
 )
 
 // parsePer reads client_ip (also when it is empty), header:NAME or application.
-func parsePer(s string) (per, error) {
+func parsePer(s string, with *share.Exchange) (per, error) {
 	p := per{seed: maphash.MakeSeed()}
+	if with != nil {
+		key := with.Key()
+		p.shared = &key
+	}
 	name, isHeader := strings.CutPrefix(s, "header:")
 	switch {
 	case s == "" || s == "client_ip":
@@ -46,15 +53,28 @@ func parsePer(s string) (per, error) {
 // that no client can choose to be counted as another.
 func (p *per) key(ctx *fasthttp.RequestCtx) uint64 {
 	if p.by == perHeader {
-		return maphash.Bytes(p.seed, ctx.Request.Header.Peek(p.header))
+		return p.hash(ctx.Request.Header.Peek(p.header))
 	}
-	return clientKey(p.seed, clientIP(ctx))
+	b := clientBytes(clientIP(ctx))
+	return p.hash(b[:])
 }
 
-// clientKey is the hash of what one client is given: an IPv4 address, or the /64
-// of an IPv6 address.
+func (p *per) hash(b []byte) uint64 {
+	if p.shared != nil {
+		return p.shared.Sum(b)
+	}
+	return maphash.Bytes(p.seed, b)
+}
+
+// clientKey is the hash of what one client is given.
 func clientKey(seed maphash.Seed, ip netip.Addr) uint64 {
-	var b [9]byte
+	b := clientBytes(ip)
+	return maphash.Bytes(seed, b[:])
+}
+
+// clientBytes is what one client is given: an IPv4 address, or the /64 of an IPv6
+// address.
+func clientBytes(ip netip.Addr) (b [9]byte) {
 	if ip.Is4() {
 		b[0] = 4
 		v4 := ip.As4()
@@ -64,5 +84,5 @@ func clientKey(seed maphash.Seed, ip netip.Addr) uint64 {
 		v6 := ip.As16()
 		copy(b[1:], v6[:8])
 	}
-	return maphash.Bytes(seed, b[:])
+	return b
 }

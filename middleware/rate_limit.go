@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/middleware/share"
 	"edgerouter/wire"
 )
 
@@ -17,11 +19,14 @@ import (
 // header field, or for the application. One that is beyond it is answered with
 // 429 and Retry-After; it is not counted and not held up.
 //
-// It remembers some 65,000 clients or values (2.5 MiB at most); beyond that, those
+// With deps.Share the tokens that other nodes gave for the same limit of the same
+// application are taken out of the buckets as well, some 200 ms later.
+//
+// It remembers some 65,000 clients or values (5 MiB at most); beyond that, those
 // that have not come for longest are forgotten. It allocates nothing for clients
 // that it knows.
 func NewRateLimit(opts app.RateLimitOpts, deps Deps) (Wrapper, error) {
-	by, err := parsePer(opts.Per)
+	by, err := parsePer(opts.Per, deps.Share)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("rate_limit_opts.per: %w", err)
@@ -32,25 +37,71 @@ func NewRateLimit(opts app.RateLimitOpts, deps Deps) (Wrapper, error) {
 	case opts.Burst < 0:
 		return nil, fmt.Errorf("rate_limit_opts.burst: %d is below 0", opts.Burst)
 	}
-	r := newRate(opts.Average, int64(opts.Period.Or(time.Second)), int64(opts.Burst))
-	now := deps.clock()
-	take := func(*fasthttp.RequestCtx) int64 { return 0 }
-	if by.by == perApplication {
-		var full atomic.Int64
-		take = func(*fasthttp.RequestCtx) int64 { return takeShared(&full, r, now()) }
-	} else {
-		clients := &times{}
-		take = func(ctx *fasthttp.RequestCtx) int64 { return clients.take(by.key(ctx), r, now()) }
+	l := &rateLimit{
+		per: by, now: deps.clock(), clients: times{told: deps.Share != nil},
+		rate: newRate(opts.Average, int64(opts.Period.Or(time.Second)), int64(opts.Burst)),
+	}
+	if deps.Share != nil {
+		l.member = deps.Share.Join(share.Rate, limitID(deps, "rate_limit", opts), l.tell, l.charge)
 	}
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return func(ctx *fasthttp.RequestCtx) {
-			if wait := take(ctx); wait > 0 {
+			if wait := l.take(ctx); wait > 0 {
 				tooMany(ctx, "too many requests", wait)
 				return
 			}
 			next(ctx)
 		}
 	}, nil
+}
+
+// rateLimit holds the buckets: that of the application, or those of the clients.
+type rateLimit struct {
+	per     per
+	rate    rate
+	now     func() int64
+	member  *share.Limit // nil: alone
+	clients times
+	all     atomic.Int64 // when the application's bucket is full
+	taken   atomic.Int64 // of the application's bucket; not told yet
+}
+
+func (l *rateLimit) take(ctx *fasthttp.RequestCtx) (wait int64) {
+	if l.per.by != perApplication {
+		return l.clients.take(l.per.key(ctx), l.rate, l.now())
+	}
+	if wait = takeShared(&l.all, l.rate, l.now()); wait == 0 && l.member != nil {
+		l.taken.Add(1)
+	}
+	return wait
+}
+
+// tell and charge are the functions of share.Limit.
+func (l *rateLimit) tell(add func(key uint64, n int64)) {
+	if n := l.taken.Swap(0); n > 0 {
+		add(0, n)
+	}
+	l.clients.tell(add)
+}
+
+func (l *rateLimit) charge(key uint64, n int64) {
+	if l.per.by != perApplication {
+		l.clients.charge(key, l.rate, l.now(), n)
+		return
+	}
+	for {
+		before := l.all.Load()
+		if l.all.CompareAndSwap(before, l.rate.charge(before, l.now(), n)) {
+			return
+		}
+	}
+}
+
+// limitID tells which limits of other nodes are the same as this one: those with
+// the same options of an application with the same id.
+func limitID(deps Deps, kind string, opts any) uint64 {
+	text, _ := json.Marshal(opts) // numbers and text
+	return deps.Share.Key().Sum(fmt.Appendf(nil, "%s\x00%s\x00%s", deps.App, kind, text))
 }
 
 // takeShared takes a token of a bucket that all requests share.

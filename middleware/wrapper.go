@@ -5,6 +5,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/middleware/share"
 	"edgerouter/wire"
 )
 
@@ -23,6 +24,9 @@ type Deps struct {
 	Resolve func(app.Secret) (string, error)
 	// Now is the clock, in nanoseconds as wire.Now counts them. Nil: wire.Now.
 	Now func() int64
+	// Share makes limits count together with those of the other nodes. Nil: each
+	// node counts for itself.
+	Share *share.Exchange
 }
 
 func (d Deps) clock() func() int64 {

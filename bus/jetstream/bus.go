@@ -33,10 +33,11 @@ type Bus struct {
 	why     error         // there is no session; guarded by mu, as what follows
 	changed chan struct{} // closed when current or why change
 
-	news   news
-	nodes  nodeTable
-	moving atomic.Bool // the log of a node alone is on its way into the cluster
-	broken atomic.Bool // the embedded server could not write
+	news     news
+	nodes    nodeTable
+	listener atomic.Pointer[func([]byte)]
+	moving   atomic.Bool // the log of a node alone is on its way into the cluster
+	broken   atomic.Bool // the embedded server could not write
 }
 
 // session is one connection to a server, which may be in the process.

@@ -12,6 +12,7 @@ const (
 	logSubjects      = "er.log."      // entries, stored
 	appendedSubjects = "er.appended." // headers of entries as they are stored, not stored
 	nodeSubjects     = "er.node."     // what nodes tell of themselves, not stored
+	limitSubjects    = "er.limit."    // what nodes count together, not stored
 	streamPrefix     = "er_"
 
 	// metaHeader marks an entry whose line is bookkeeping.

@@ -62,7 +62,8 @@ func (n *news) get(stream string) (int64, <-chan struct{}) {
 	return last, n.changed
 }
 
-// subscribe listens to what is appended and to what nodes tell of themselves.
+// subscribe listens to what is appended, to what nodes tell of themselves and to
+// what they count together.
 func (b *Bus) subscribe(nc *nats.Conn) error {
 	_, err := nc.Subscribe(appendedSubjects+">", func(m *nats.Msg) {
 		if seq, err := strconv.ParseInt(m.Header.Get("Nats-Sequence"), 10, 64); err == nil {
@@ -72,7 +73,10 @@ func (b *Bus) subscribe(nc *nats.Conn) error {
 	if err != nil {
 		return err
 	}
-	_, err = nc.Subscribe(nodeSubjects+"*", b.nodes.receive)
+	if _, err = nc.Subscribe(nodeSubjects+"*", b.nodes.receive); err != nil {
+		return err
+	}
+	_, err = nc.Subscribe(limitSubjects+"*", b.receiveLimits)
 	return err
 }
 
