@@ -147,17 +147,20 @@ func (e *edge) put(definition string) {
 	}
 }
 
-// request sends one to an application.
-func (e *edge) request(host, path string) {
+// request sends one to an application, and returns the status; 0: no answer.
+func (e *edge) request(host, path string) int {
 	req, err := http.NewRequest("GET", "http://"+e.http+path, nil)
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	req.Host = host
-	if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
-		_, _ = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return 0
 	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 func (e *edge) eventually(what string, ok func() bool) {
@@ -320,6 +323,14 @@ func (b *tab) eval(expression string, v any) {
 	if err := json.Unmarshal([]byte(text), v); err != nil {
 		b.t.Fatalf("%s: %v", expression, err)
 	}
+}
+
+// await is eval of what a promise gives.
+func (b *tab) await(expression string, v any) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void]("void " + expression + `.then((v) => { window.awaited = v; }, (e) => { window.awaited = [String(e)]; })`))
+	b.until("it is done", "window.awaited !== undefined")
+	b.eval("window.awaited", v)
 }
 
 // quiet fails the test if scripts failed or the policy stopped something.
