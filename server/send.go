@@ -45,12 +45,16 @@ func (c *conn) send() *sending {
 }
 
 // sendBuffered is SendFile through this process.
-func (c *conn) sendBuffered(f *os.File, offset, n int64) (sent int64, err error) {
+func (c *conn) sendBuffered(head []byte, f *os.File, offset, n int64) (sent int64, err error) {
+	m, err := c.Write(head)
+	if sent = int64(m); err != nil {
+		return sent, err
+	}
 	buf := wire.GetCopyBuffer()
 	defer wire.PutCopyBuffer(buf)
-	for sent < n {
-		part := buf[:min(int64(len(buf)), n-sent)]
-		if _, err := f.ReadAt(part, offset+sent); err != nil {
+	for n > 0 {
+		part := buf[:min(int64(len(buf)), n)]
+		if _, err := f.ReadAt(part, offset); err != nil {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
@@ -60,6 +64,8 @@ func (c *conn) sendBuffered(f *os.File, offset, n int64) (sent int64, err error)
 		if sent += int64(m); err != nil {
 			return sent, err
 		}
+		offset += int64(m)
+		n -= int64(m)
 	}
 	return sent, nil
 }

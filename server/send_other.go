@@ -7,6 +7,9 @@ import "os"
 type fileSender struct{}
 
 // SendFile is part of wire.BodySender.
-func (c *conn) SendFile(f *os.File, offset, n int64) (int64, error) {
-	return c.sendBuffered(f, offset, n)
+func (c *conn) SendFile(head []byte, f *os.File, offset, n int64) (int64, error) {
+	return c.sendBuffered(head, f, offset, n)
 }
+
+// SendsPages is part of wire.BodySender.
+func (c *conn) SendsPages() bool { return false }

@@ -16,8 +16,9 @@ import (
 // sink is a client that takes everything and counts it.
 type sink struct {
 	net.Conn
-	x wire.Exchange
-	n int64
+	x     wire.Exchange
+	n     int64
+	pages bool
 }
 
 func (s *sink) Exchange() *wire.Exchange    { return &s.x }
@@ -29,7 +30,11 @@ func (s *sink) WriteBoth(head, body []byte) (int64, error) {
 	s.n += int64(len(head) + len(body))
 	return int64(len(head) + len(body)), nil
 }
-func (s *sink) SendFile(_ *os.File, _, n int64) (int64, error) { s.n += n; return n, nil }
+func (s *sink) SendsPages() bool { return s.pages }
+func (s *sink) SendFile(head []byte, _ *os.File, _, n int64) (int64, error) {
+	s.n += int64(len(head)) + n
+	return int64(len(head)) + n, nil
+}
 
 type silent struct{}
 
@@ -59,27 +64,29 @@ func TestHitsAllocateNothing(t *testing.T) {
 		{"not modified", "/site.css", "If-None-Match: *", 304, 100},
 		{"not found", "/nowhere", "Accept-Encoding: gzip", 404, 100},
 	} {
-		client := &sink{}
-		client.x.Client = client
-		raw := []byte("GET " + c.target + " HTTP/1.1\r\nHost: example.com\r\n" + c.field + "\r\nUser-Agent: test\r\n\r\n")
-		if _, err := client.x.Head.Parse(raw, &wire.DefaultLimits); err != nil {
-			t.Fatal(err)
-		}
-		ctx := &fasthttp.RequestCtx{}
-		ctx.Init2(client, silent{}, false)
-		run := func() {
-			client.n = 0
-			client.x.Begin(wire.Now())
-			handler(ctx)
-		}
-		run()
-		eventually(t, "encoded", func() bool { return e.Cache().Usage().Queued == 0 })
-		run()
-		if client.x.Status != c.status || client.n < c.least {
-			t.Errorf("%s: status %d, %d bytes", c.name, client.x.Status, client.n)
-		}
-		if n := testing.AllocsPerRun(200, run); n > 0 {
-			t.Errorf("%s allocates %.1f times", c.name, n)
+		for _, pages := range []bool{false, true} {
+			client := &sink{pages: pages}
+			client.x.Client = client
+			raw := []byte("GET " + c.target + " HTTP/1.1\r\nHost: example.com\r\n" + c.field + "\r\nUser-Agent: test\r\n\r\n")
+			if _, err := client.x.Head.Parse(raw, &wire.DefaultLimits); err != nil {
+				t.Fatal(err)
+			}
+			ctx := &fasthttp.RequestCtx{}
+			ctx.Init2(client, silent{}, false)
+			run := func() {
+				client.n = 0
+				client.x.Begin(wire.Now())
+				handler(ctx)
+			}
+			run()
+			eventually(t, "encoded", func() bool { return e.Cache().Usage().Queued == 0 })
+			run()
+			if client.x.Status != c.status || client.n < c.least {
+				t.Errorf("%s: status %d, %d bytes", c.name, client.x.Status, client.n)
+			}
+			if n := testing.AllocsPerRun(200, run); n > 0 {
+				t.Errorf("%s (pages: %v) allocates %.1f times", c.name, pages, n)
+			}
 		}
 	}
 }

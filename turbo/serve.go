@@ -118,11 +118,7 @@ func (s *Site) send(r *request, f file, status int) bool {
 		if a.choose(s, o); a.copy == nil {
 			continue // lost between two looks
 		}
-		body, err := a.copy.Read()
-		var opened *cache.File
-		if err == nil && body == nil {
-			opened, err = a.copy.Open()
-		}
+		body, opened, err := a.content()
 		if err != nil {
 			failure = err
 			a.lost(o)
@@ -137,6 +133,24 @@ func (s *Site) send(r *request, f file, status int) bool {
 		s.log.Error().Err(failure).Str("path", f.site.files.Path(f.i)).Str("manifest", s.name).Msg("a file of a site cannot be had")
 	}
 	return false
+}
+
+// paged is the size from which on sending the pages of the disk copy is cheaper
+// than copying the body out of memory.
+const paged = 8 << 10
+
+// content is the chosen copy: its bytes in memory, or the disk copy.
+func (a *answer) content() (body []byte, opened *cache.File, err error) {
+	r := a.r
+	if r.direct && !r.head && a.copy.Size() >= paged && r.x.SendsPages() {
+		if opened = a.copy.Pages(); opened != nil {
+			return nil, opened, nil
+		}
+	}
+	if body, err = a.copy.Read(); err == nil && body == nil {
+		opened, err = a.copy.Open()
+	}
+	return body, opened, err
 }
 
 // choose picks the copy to send: what the client likes best of what is here. What

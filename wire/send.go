@@ -6,12 +6,22 @@ import (
 )
 
 // BodySender is a Client that sends bodies from where they are, without a copy
-// in this process. Both methods return how much of what they were given went out.
+// in this process. What sends returns how much of what it was given went out.
 type BodySender interface {
 	// WriteBoth sends a head and a body of at most 64 KiB in one write.
 	WriteBoth(head, body []byte) (int64, error)
-	// SendFile sends n bytes of a file.
-	SendFile(f *os.File, offset, n int64) (int64, error)
+	// SendFile sends a head and n bytes of a file.
+	SendFile(head []byte, f *os.File, offset, n int64) (int64, error)
+	// SendsPages says that SendFile copies nothing: the kernel sends the pages of
+	// the file that it has.
+	SendsPages() bool
+}
+
+// SendsPages says that RespondFile copies nothing, so that it is the cheaper one
+// even for what is in memory as well.
+func (x *Exchange) SendsPages() bool {
+	s, ok := x.Client.(BodySender)
+	return ok && s.SendsPages()
 }
 
 // RespondBody sends a response whose body is in memory. body is at most 64 KiB
@@ -32,12 +42,13 @@ func (x *Exchange) RespondBody(status int, head, body []byte) error {
 // RespondFile sends a response whose body is n bytes of a file. A file that ends
 // early breaks the response.
 func (x *Exchange) RespondFile(status int, head []byte, f *os.File, offset, n int64) error {
+	if s, ok := x.Client.(BodySender); ok {
+		x.Status, x.Responded = status, true
+		sent, err := s.SendFile(head, f, offset, n)
+		return x.wrote(sent, err)
+	}
 	if err := x.Respond(status, head); err != nil {
 		return err
-	}
-	if s, ok := x.Client.(BodySender); ok {
-		sent, err := s.SendFile(f, offset, n)
-		return x.wrote(sent, err)
 	}
 	buf := GetCopyBuffer()
 	defer PutCopyBuffer(buf)

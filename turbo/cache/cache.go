@@ -37,7 +37,8 @@ const (
 )
 
 // MaxInMemory is the size up to which a copy is kept in memory. Larger ones go
-// out of the disk copy by sendfile, for which copying would cost more.
+// out of the disk copy in any case, and smaller ones where it can be sent without
+// copying (Copy.Pages).
 const MaxInMemory = 64 << 10
 
 // Options say where and how much is kept. A zero field takes its default.

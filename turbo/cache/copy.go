@@ -90,6 +90,20 @@ func (c *Copy) Open() (*File, error) {
 	return f, nil
 }
 
+// Pages returns the disk copy of what is in memory too, for whoever can send it
+// without copying; nil when it cannot stay open, as opening it for each would cost
+// more than copying does. Whoever gets it calls Release.
+func (c *Copy) Pages() *File {
+	if c.path == "" || c.file.Load() == nil && c.owner.cache.files.count.Load() >= maxOpen {
+		return nil
+	}
+	f, err := c.Open()
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
 // File is an open disk copy.
 type File struct {
 	*os.File

@@ -3,6 +3,7 @@ package cache
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 )
 
 // memory is the tier of bodies in memory. When it is full, of a few copies
@@ -88,12 +89,13 @@ func (m *memory) drop(cp *Copy) {
 }
 
 // maxOpen is how many files stay open.
-const maxOpen = 512
+const maxOpen = 2048
 
 // openFiles are the disk copies that are open.
 type openFiles struct {
 	mu     sync.Mutex
 	files  []*File
+	count  atomic.Int32 // of them, for those who do not want to wait
 	closed bool
 }
 
@@ -116,6 +118,7 @@ func (o *openFiles) add(f *File) bool {
 	}
 	f.slot = len(o.files)
 	o.files = append(o.files, f)
+	o.count.Store(int32(len(o.files)))
 	return true
 }
 
@@ -124,6 +127,7 @@ func (o *openFiles) remove(f *File) {
 	o.files[f.slot], last.slot = last, f.slot
 	o.files[len(o.files)-1] = nil
 	o.files = o.files[:len(o.files)-1]
+	o.count.Store(int32(len(o.files)))
 	f.copy.file.Store(nil)
 	f.Release()
 }
