@@ -20,6 +20,9 @@ import (
 	"edgerouter/lambda"
 	"edgerouter/metrics"
 	"edgerouter/server"
+	"edgerouter/turbo"
+	"edgerouter/turbo/cache"
+	"edgerouter/turbo/store"
 	"edgerouter/upstream"
 )
 
@@ -43,15 +46,30 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer service.Close()
-	site := newSite()
-	defer site.Close()
-	apps, problems := app.Decode("applications.json", definitions(site.URL))
+	// The site is deployed into a folder and served from there.
+	dir := t.TempDir()
+	manifest, err := deploySite(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := cache.Open(cache.Options{Dir: t.TempDir(), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	engine := turbo.New(st, files, zerolog.Nop())
+	defer engine.Close()
+	apps, problems := app.Decode("applications.json", definitions(manifest))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	ms := metrics.NewSet()
 	kinds := gateway.Standard{
-		Upstream: upstream.Deps{Log: zerolog.Nop(), Stats: &upstream.Stats{}},
+		Upstream: upstream.Deps{Log: zerolog.Nop(), Stats: &upstream.Stats{}}, Turbo: engine,
 		Lambda: lambda.NewService(lambda.Deps{Log: zerolog.Nop(), Metrics: ms, Config: func(context.Context) (aws.Config, error) {
 			return aws.Config{BaseEndpoint: &service.URL, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 				return aws.Credentials{AccessKeyID: lambdaservice.AccessKeyID, SecretAccessKey: lambdaservice.SecretAccessKey}, nil
@@ -85,7 +103,7 @@ func TestExample(t *testing.T) {
 	}
 	for _, c := range []struct{ host, path, want string }{
 		{"shop.localhost", "/", "The site is here"},
-		{"shop.localhost", "/apiary", "The site is here"},
+		{"shop.localhost", "/style.css", "font-family"},
 		{"shop.localhost", "/api/orders?n=2", `{"client":"127.0.0.1","orders":["order 1","order 2"],"path":"/orders"}`},
 		{"v2.localhost", "/hello?name=you", "hello you, this is /hello"},
 		{"alb.localhost", "/x", "GET /x from arn:aws:elasticloadbalancing:eu-central-1:000000000000:targetgroup/alb/"},
@@ -95,6 +113,9 @@ func TestExample(t *testing.T) {
 		if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), c.want) {
 			t.Errorf("%s%s: %d %s %v", c.host, c.path, resp.StatusCode, body, err)
 		}
+	}
+	if resp := get("shop.localhost", "/apiary"); resp.StatusCode != 404 {
+		t.Errorf("/apiary is not the function's, and not of the site: %s", resp.Status)
 	}
 	r := bufio.NewReader(get("stream.localhost", "/?n=3").Body)
 	began := time.Now()

@@ -93,11 +93,15 @@ func run(ctx context.Context, args []string) int {
 		return 1
 	}
 	defer os.RemoveAll(data)
-	site := newSite()
-	defer site.Close()
 	if *apps == "" {
+		// The store is where serve looks for it.
+		manifest, err := deploySite(ctx, filepath.Join(data, "turbocharger"))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		*apps = filepath.Join(data, "applications.json")
-		if err := os.WriteFile(*apps, definitions(site.URL), 0o644); err != nil {
+		if err := os.WriteFile(*apps, definitions(manifest), 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -109,7 +113,7 @@ func run(ctx context.Context, args []string) int {
 const whatToTry = `
 Functions behind edgerouter. Try:
 
-  curl 'http://shop.localhost:8080/'                 a site, and on the same host ...
+  curl 'http://shop.localhost:8080/'                 a static site (Turbocharger), and on the same host ...
   curl 'http://shop.localhost:8080/api/orders?n=2'   ... a function, payload format 1.0
   curl 'http://v2.localhost:8080/hello?name=you'     payload format 2.0
   curl 'http://alb.localhost:8080/'                  as behind a load balancer
