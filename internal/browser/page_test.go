@@ -2,8 +2,15 @@ package browser
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"math/big"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +39,30 @@ func shop(peer string) string {
 func wiki(peer, policy string) string {
 	return fmt.Sprintf(`{"id": "wiki", "frontends": [{"kind": "hostname", "hostname": "wiki.example.com", "allow_insecure_http": true}],
   "backend": {"kind": "peer_set", "peer_set_opts": {"addrs": [%q], "policy": %q}}}`, peer, policy)
+}
+
+// certificates is a folder with a good one that ends soon and a broken one.
+func certificates(t *testing.T) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, now := t.TempDir(), time.Now()
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"pictures.example.com", "*.pictures.example.com"}, NotBefore: now.Add(-80 * 24 * time.Hour), NotAfter: now.Add(10*24*time.Hour + time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "pictures.pem"), text, 0o600), os.WriteFile(filepath.Join(dir, "broken.pem"), text[:len(text)/2], 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // traffic sends a little until the test ends.
@@ -67,7 +98,7 @@ func (e *edge) traffic() {
 func TestPage(t *testing.T) {
 	need(t, "chromium")
 	peer := origin(t)
-	e := startEdge(t, shop(peer))
+	e := startEdge(t, shop(peer), "--cert-dir", certificates(t))
 	e.put(wiki(peer, "p2c"))
 	b := openTab(t, 1280, 900)
 	b.open(e.url(""))
@@ -128,12 +159,22 @@ func TestPage(t *testing.T) {
 	b.until("events have the rollback", `/by stream/.test(document.body.innerText) && document.querySelectorAll(".timeline > li").length >= 3`)
 	b.checkAccess("events")
 	b.picture("admin-events.png")
+	b.open(e.url("#/nodes"))
+	b.until("what the node has applied", `document.querySelector("tbody tr")?.innerText.includes("/t-1/loadbalancer") && document.querySelector("tbody tr").innerText.includes("following") && document.body.innerText.includes("everybody may enter")`)
+	b.checkAccess("nodes")
+	b.picture("admin-nodes.png")
 	b.open(e.url("#/certs"))
-	b.until("certificates", `/none|Days left/.test(document.body.innerText)`)
+	b.until("certificates", `document.querySelector("tbody tr")?.innerText.includes("*.pictures.example.com") && document.querySelector("main").innerText.includes("broken.pem")`)
 	b.checkAccess("certificates")
+	b.picture("admin-certificates.png")
 
 	b.open(e.url(""))
 	b.until("the charts have a line", `document.querySelector(".chart path.s1").getAttribute("d").length > 40`)
+	if *screenshots != "" {
+		for _, n := range []int{8, 16, 24} { // two seconds each
+			b.until("and enough of it for a picture", fmt.Sprintf(`document.querySelector(".chart path.s1").getAttribute("d").split("L").length > %d`, n))
+		}
+	}
 	b.picture("admin-overview.png")
 	b.scheme("dark")
 	var background string
@@ -152,7 +193,7 @@ func TestPage(t *testing.T) {
 	b.quiet()
 
 	phone := openTab(t, 360, 740)
-	for _, part := range []string{"", "#/apps", "#/apps/wiki", "#/routes", "#/certs", "#/events"} {
+	for _, part := range []string{"", "#/apps", "#/apps/wiki", "#/routes", "#/nodes", "#/certs", "#/events"} {
 		phone.open(e.url(part))
 		phone.until("there is something", `document.querySelector("main").innerText.length > 40`)
 		var wide []string
