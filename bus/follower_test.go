@@ -265,6 +265,9 @@ func TestFollowerSnapshotDamage(t *testing.T) {
 		"flipped":   func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 		"truncated": func(b []byte) []byte { return b[:len(b)-3] },
 		"empty":     func([]byte) []byte { return nil },
+		"of a later version": func(b []byte) []byte {
+			return bytes.Replace(b, []byte(snapshotMagic+" 1 "), []byte(snapshotMagic+" 2 "), 1)
+		},
 		"unusable state": func([]byte) []byte {
 			b, _ := Snapshot{Cursor: Cursor{testStream, 1}, State: []byte("bad")}.encode()
 			return b

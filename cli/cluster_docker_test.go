@@ -44,33 +44,49 @@ func (e dockerCLI) must(stdin string, args ...string) string {
 	return out
 }
 
-// Three containers on a network of a real engine (EDGEROUTER_TEST_DOCKER,
-// DOCKER_HOST, or the usual socket): one is removed, and an empty one takes its place.
-func TestClusterInContainers(t *testing.T) {
-	e := dockerCLI{t}
+// needed skips the test when there is no engine (EDGEROUTER_TEST_DOCKER,
+// DOCKER_HOST, or the usual socket).
+func (e dockerCLI) needed() {
+	e.t.Helper()
 	if _, err := e.run("", "version"); err != nil {
 		if os.Getenv("EDGEROUTER_TEST_DOCKER") != "" { // the gate's own engine
-			t.Fatal(err)
+			e.t.Fatal(err)
 		}
-		t.Skip("no Docker engine answers; start dockerd, or name one with DOCKER_HOST")
+		e.t.Skip("no Docker engine answers; start dockerd, or name one with DOCKER_HOST")
 	}
-	prefix := fmt.Sprintf("er-bus-%d-", os.Getpid())
-	folder := t.TempDir()
+}
+
+// image builds edgerouter's, with what the Dockerfile's has, and a secret. It
+// returns the image's name and the folder that it was built from.
+func (e dockerCLI) image(prefix string) (image, folder string) {
+	e.t.Helper()
+	image, folder = prefix+"image", e.t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(folder, "edgerouter"), "..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
+		e.t.Fatalf("building: %v\n%s", err, out)
 	}
 	for name, text := range map[string]string{
-		"secret": "the cluster's secret in a test", "Dockerfile": "FROM scratch\nCOPY edgerouter secret /\nENTRYPOINT [\"/edgerouter\"]\n",
+		"secret":     "the cluster's secret in a test",
+		"Dockerfile": "FROM scratch\nENV EDGEROUTER_DATA=/var/lib/edgerouter\nCOPY edgerouter secret /\nENTRYPOINT [\"/edgerouter\"]\nCMD [\"serve\"]\n",
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			e.t.Fatal(err)
 		}
 	}
-	image, network := prefix+"image", prefix+"net"
 	e.must("", "build", "-q", "-t", image, folder)
-	t.Cleanup(func() { e.run("", "rmi", "-f", image) })
+	e.t.Cleanup(func() { e.run("", "rmi", "-f", image) })
+	return image, folder
+}
+
+// Three containers on a network of a real engine: one is removed, and an empty one
+// takes its place.
+func TestClusterInContainers(t *testing.T) {
+	e := dockerCLI{t}
+	e.needed()
+	prefix := fmt.Sprintf("er-bus-%d-", os.Getpid())
+	image, _ := e.image(prefix)
+	network := prefix + "net"
 	e.must("", "network", "create", network)
 	t.Cleanup(func() { e.run("", "network", "rm", network) })
 	names := []string{"a", "b", "c"}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"edgerouter/internal/testkit"
 	"fmt"
 	"io"
 	"net"
@@ -47,12 +48,7 @@ func edgerouter(t *testing.T, args ...string) *exec.Cmd {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return testkit.FreeAddr(t)
 }
 
 func startServe(t *testing.T, apps string, more ...string) *process {

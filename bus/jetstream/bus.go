@@ -38,11 +38,14 @@ type Bus struct {
 	listener atomic.Pointer[func([]byte)]
 	moving   atomic.Bool // the log of a node alone is on its way into the cluster
 	broken   atomic.Bool // the embedded server could not write
+
+	damage error // why the store has to go before the next start; supervise's own
 }
 
 // session is one connection to a server, which may be in the process.
 type session struct {
 	srv *server.Server // nil: external
+	log *serverLog     // of srv
 	nc  *nats.Conn
 	js  jetstream.JetStream
 
@@ -127,13 +130,26 @@ func (b *Bus) open() (*session, error) {
 		s.nc, err = b.dialExternal()
 	} else {
 		serverLog := newServerLog(b.log, &b.broken)
+		s.log = serverLog
+		if damage := b.damage; damage != nil {
+			b.damage = nil
+			if err = b.putStoreAside(damage); err != nil {
+				return nil, err
+			}
+		}
 		var old []storedLog
 		if b.opts.clustered() {
 			if old, err = b.readAlone(serverLog); err != nil {
 				return nil, err
 			}
 		}
-		if s.srv, err = startServer(b.opts, b.opts.clustered(), serverLog); err != nil {
+		s.srv, err = startServer(b.opts, b.opts.clustered(), serverLog)
+		if errors.Is(err, errDamaged) && b.opts.clustered() {
+			if err = b.leaveStore(serverLog, err); err == nil {
+				s.srv, err = startServer(b.opts, true, serverLog)
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 		if s.nc, err = dialServer(s.srv, b.opts); err != nil {
@@ -166,6 +182,7 @@ func (s *session) close() {
 
 // watch waits until the session is of no use any more.
 func (b *Bus) watch(s *session) error {
+	var damage error // of a part of the store
 	every := time.NewTicker(healthEvery)
 	defer every.Stop()
 	for {
@@ -179,6 +196,9 @@ func (b *Bus) watch(s *session) error {
 		}
 		if s.srv != nil && b.broken.Swap(false) {
 			return errors.New("the embedded event bus could not write to its store (--data): see the line before; is the disk full?")
+		}
+		if damage = b.damaged(s, damage); b.damage != nil {
+			return b.damage
 		}
 		if s.srv != nil && !s.srv.JetStreamEnabled() {
 			return errors.New("the embedded event bus gave up its store: see the lines before; is the disk full?")

@@ -25,7 +25,7 @@ const patience = 60 * time.Second
 func clusterOptionsFor(t testing.TB, n int) []Options {
 	addrs := make([]string, n)
 	for i := range addrs {
-		addrs[i] = freeAddr(t)
+		addrs[i] = testkit.FreeAddr(t)
 	}
 	out := make([]Options, n)
 	for i := range out {

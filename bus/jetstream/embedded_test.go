@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"net"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -31,16 +30,6 @@ func start(t testing.TB, o Options) (*Bus, *testkit.Buffer) {
 		}
 	})
 	return b, out
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // shared is a bus under test that several handles use.

@@ -48,7 +48,7 @@ func (n *natsServer) kill() {
 }
 
 func TestExternalContract(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testkit.FreeAddr(t)
 	server := startNATS(t, addr)
 	bustest.Run(t, bustest.Bed{
 		Open: func(t *testing.T) bus.Log {
@@ -62,7 +62,7 @@ func TestExternalContract(t *testing.T) {
 
 // Wrong credentials and servers that are not there are told, without the password.
 func TestExternalRefused(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testkit.FreeAddr(t)
 	startNATS(t, addr, "--user", "edge", "--pass", "correct-horse")
 	for name, url := range map[string]string{
 		"password": "nats://edge:battery-staple@" + addr, "nobody": "nats://edge:battery-staple@127.0.0.1:1",
@@ -82,7 +82,7 @@ func TestExternalRefused(t *testing.T) {
 
 // The port for tools of an embedded bus wants the secret, and shows the same log.
 func TestClientPort(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testkit.FreeAddr(t)
 	own, _ := start(t, Options{Embedded: Embedded{Folder: t.TempDir(), Client: addr, Secret: testSecret}})
 	if _, err := own.Append(deadline(t), "/t-9/x", bustest.Event(1)); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"edgerouter/bus"
@@ -27,7 +26,7 @@ type storedLog struct {
 }
 
 // readAlone reads what the node had before it became one of a cluster.
-func (b *Bus) readAlone(log server.Logger) ([]storedLog, error) {
+func (b *Bus) readAlone(log *serverLog) ([]storedLog, error) {
 	folder := filepath.Join(b.opts.Folder, folderAlone)
 	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
 		return nil, nil

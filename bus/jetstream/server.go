@@ -61,8 +61,22 @@ func lock(folder string) (*os.File, error) {
 }
 
 // startServer runs a server on a folder of the store. clustered says which form
-// it has.
-func startServer(o Options, clustered bool, log server.Logger) (*server.Server, error) {
+// it has. errDamaged when the server cannot make sense of what is there.
+func startServer(o Options, clustered bool, log *serverLog) (*server.Server, error) {
+	opts := serverOptions(o, clustered)
+	srv, err := runServer(opts, log)
+	if err != nil {
+		return nil, err
+	}
+	if !srv.JetStreamEnabled() {
+		stopServer(srv)
+		return nil, fmt.Errorf("the embedded event bus could not use its store %s: see the lines before; is the disk full, or the folder of another user?", opts.StoreDir)
+	}
+	return srv, nil
+}
+
+// serverOptions are the server's own, with its store.
+func serverOptions(o Options, clustered bool) *server.Options {
 	folder := folderAlone
 	if clustered {
 		folder = folderCluster
@@ -88,19 +102,29 @@ func startServer(o Options, clustered bool, log server.Logger) (*server.Server, 
 			opts.DontListen, opts.Host, opts.Port = false, "127.0.0.1", server.RANDOM_PORT
 		}
 	}
+	return opts
+}
+
+// runServer starts a server and waits until it takes connections.
+func runServer(opts *server.Options, log *serverLog) (*server.Server, error) {
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("the embedded event bus: %w", err)
 	}
 	srv.SetLoggerV2(log, true, false, false)
-	srv.Start()
+	log.takeFailure()
+	log.takeDamage() // of the store that was put aside
+	srv.Start()      // comes back when the store was read
+	if why := log.takeFailure(); why != "" {
+		stopServer(srv)
+		if outside(why) {
+			return nil, fmt.Errorf("the embedded event bus could not use its store %s: %s", opts.StoreDir, why)
+		}
+		return nil, fmt.Errorf("%w: %s: %s", errDamaged, opts.StoreDir, why)
+	}
 	if !srv.ReadyForConnections(startPatience) {
 		stopServer(srv)
-		return nil, fmt.Errorf("the embedded event bus in %s did not start in %s: is another program at its ports, or the store damaged?", opts.StoreDir, startPatience)
-	}
-	if !srv.JetStreamEnabled() {
-		stopServer(srv)
-		return nil, fmt.Errorf("the embedded event bus could not use its store %s: see the lines before; is the disk full, or the folder of another user?", opts.StoreDir)
+		return nil, fmt.Errorf("the embedded event bus in %s did not start in %s: is another program at its ports?", opts.StoreDir, startPatience)
 	}
 	return srv, nil
 }

@@ -19,8 +19,10 @@ type serverLog struct {
 	// not take anything any more after that, until the server is started again.
 	broken *atomic.Bool
 
-	mu   sync.Mutex
-	told map[string]time.Time
+	mu      sync.Mutex
+	told    map[string]time.Time
+	failure string // why the server could not start its store
+	damage  string // what it cannot use of it
 }
 
 // toldAgain is when a line that repeats is told again.
@@ -79,6 +81,13 @@ func (l *serverLog) tell(level zerolog.Level, format string, args []any) {
 	if strings.Contains(lower, "critical write error") {
 		l.broken.Store(true)
 	}
+	if _, why, ok := strings.Cut(text, "Can't start JetStream: "); ok {
+		l.note(&l.failure, why)
+		level = zerolog.DebugLevel // whoever starts the server tells it
+	}
+	if strings.HasPrefix(lower, "raft [") && strings.Contains(lower, "corrupt") {
+		l.note(&l.damage, text)
+	}
 	hint, key := "", withoutNumbers(text)
 	if level >= zerolog.InfoLevel {
 		for _, h := range hints {
@@ -104,6 +113,27 @@ func (l *serverLog) tell(level zerolog.Level, format string, args []any) {
 		return
 	}
 	l.log.WithLevel(level).Msg("event bus: " + text)
+}
+
+func (l *serverLog) note(what *string, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*what = text
+}
+
+// takeFailure is why the server could not start its store; empty: it could.
+func (l *serverLog) takeFailure() string { return l.take(&l.failure) }
+
+// takeDamage is what the server cannot use of its store; empty: it said nothing of
+// that since this was last asked.
+func (l *serverLog) takeDamage() string { return l.take(&l.damage) }
+
+func (l *serverLog) take(what *string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := *what
+	*what = ""
+	return text
 }
 
 // withoutNumbers is what lines have in common that differ in ports and counters.

@@ -121,6 +121,39 @@ func TestProblemsOfWhatIsGone(t *testing.T) {
 	}
 }
 
+// A writer's clock may jump, and nodes may be of different versions: positions
+// decide, not times, and what an older node does not know it passes over. Once it
+// is of the newer version, it has the same as a node that always was.
+func TestClocksAndVersions(t *testing.T) {
+	s := State{}
+	for i, line := range []string{
+		updated(t, "a", "/1"),
+		strings.Replace(updated(t, "a", "/2"), "2026-", "1999-", 1),
+		strings.Replace(updated(t, "a", "/3"), "2026-", "2999-", 1),
+		event("AppPaused", `{"Id": "a"}`), // of a version to come
+		strings.Replace(deleted(t, "b"), "2026-", "1970-", 1),
+		updated(t, "b", "/1"),
+		strings.Replace(updated(t, "b", "/2"), "2026-", "2001-", 1),
+	} {
+		s.Apply(bus.Entry{Cursor: bus.Cursor{Stream: "/s", Version: int64(i + 1)}, Events: []string{line}})
+	}
+	if got := told(&s); got != "a=/3@3 b=/2@7" || s.unknown != 1 || len(s.Problems()) > 0 {
+		t.Errorf("%s, %d unknown, %v", got, s.unknown, s.Problems())
+	}
+
+	// An application with a field that this version does not know is a problem and
+	// changes nothing; in the snapshot it is kept, so that a later version takes it.
+	s.Apply(bus.Entry{Cursor: bus.Cursor{Stream: "/s", Version: 8}, Events: []string{event("AppUpdated", `{"Application": {"id": "a", "of_a_later_version": 1}}`)}})
+	data, err := s.Snapshot()
+	if err != nil || !strings.Contains(string(data), "of_a_later_version") {
+		t.Errorf("%s, %v", data, err)
+	}
+	var restored State
+	if err := restored.Restore(data); err != nil || told(&restored) != "a=/3@3 b=/2@7" || len(restored.Problems()) == 0 {
+		t.Errorf("%s, %v, %v", told(&restored), restored.Problems(), err)
+	}
+}
+
 func TestRestoreGarbage(t *testing.T) {
 	for _, data := range []string{"x", `{"apps": 3}`, `{"apps": [{"definition"`} {
 		if err := new(State).Restore([]byte(data)); err == nil {
