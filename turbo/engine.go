@@ -80,11 +80,17 @@ func (e *Engine) keptManifest(id content.ID) *content.Manifest {
 	return m
 }
 
+// manifestTimeout bounds the reading of one. The next attempt, or the next check,
+// must not wait for a store that never answers.
+const manifestTimeout = time.Minute
+
 // manifest reads a manifest: what was kept, or the store's.
 func (e *Engine) manifest(ctx context.Context, id content.ID) (*content.Manifest, error) {
 	if m := e.keptManifest(id); m != nil {
 		return m, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, manifestTimeout)
+	defer cancel()
 	m, data, err := store.Manifest(ctx, e.store, id)
 	if err != nil {
 		return nil, err

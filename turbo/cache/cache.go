@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 	"weak"
 
 	"github.com/rs/zerolog"
@@ -65,6 +66,8 @@ type Cache struct {
 	ctx     context.Context // of what is fetched
 	stop    context.CancelFunc
 	running sync.WaitGroup // fetches
+	// patience is how long a source may send nothing.
+	patience time.Duration
 
 	mu      sync.Mutex
 	closed  bool
@@ -87,7 +90,7 @@ func Open(o Options) (*Cache, error) {
 			return nil, fmt.Errorf("the folder of cached files: %w", err)
 		}
 	}
-	c := &Cache{log: o.Log, objects: map[content.ID]weak.Pointer[Object]{}}
+	c := &Cache{log: o.Log, patience: stalledAfter, objects: map[content.ID]weak.Pointer[Object]{}}
 	c.memory.max = o.Memory
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.disk = newDisk(o.Dir, o.Disk, o.Log, &c.Stats, c.inUse)

@@ -191,6 +191,44 @@ func TestWhatDoesNotFit(t *testing.T) {
 	}
 }
 
+// TestStalledSource: a source that never answers, or stops in the middle, is given
+// up, and asked again.
+func TestStalledSource(t *testing.T) {
+	for _, first := range []int{-1, 0, 100_000} { // bytes before it stalls; -1: it does not even answer
+		c := open(t, Options{})
+		c.patience = 50 * time.Millisecond
+		data := text(3, 200_000)
+		calls := 0
+		fetch := func(ctx context.Context) (io.ReadCloser, error) {
+			if calls++; calls > 1 {
+				return io.NopCloser(bytes.NewReader(data)), nil
+			}
+			if first < 0 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return io.NopCloser(io.MultiReader(bytes.NewReader(data[:first]), readerFunc(func([]byte) (int, error) {
+				<-ctx.Done()
+				return 0, ctx.Err()
+			}))), nil
+		}
+		cp, err := c.Object(content.IDOf(data)).Load(t.Context(), fetch)
+		if err != nil || calls != 2 || !bytes.Equal(whole(t, cp), data) {
+			t.Errorf("stalled after %d bytes: %d calls, %v", first, calls, err)
+		}
+	}
+	c := open(t, Options{})
+	c.patience = 10 * time.Millisecond
+	never := func(ctx context.Context) (io.ReadCloser, error) { <-ctx.Done(); return nil, ctx.Err() }
+	if _, err := c.Object(content.IDOf([]byte("x"))).Load(t.Context(), never); !errors.Is(err, errStalled) {
+		t.Errorf("a source that never answers: %v", err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 // TestRestart: what one process kept the next one serves without the source, if
 // it is undamaged.
 func TestRestart(t *testing.T) {

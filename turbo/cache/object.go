@@ -17,7 +17,7 @@ import (
 )
 
 // Fetch reads an object from where it comes from. The cache checks what it gets
-// and closes the reader.
+// and closes the reader. When nothing came for 30 s, ctx ends.
 type Fetch func(ctx context.Context) (io.ReadCloser, error)
 
 // ErrGone is in the chain of an error of Fetch that says that trying again is of no
@@ -221,11 +221,11 @@ func (o *Object) publish(e Encoding, cp *Copy, b []byte) {
 // fetch reads the object from its source into both tiers.
 func (o *Object) fetch(fetch Fetch) error {
 	c := o.cache
-	r, err := fetch(c.ctx)
+	r, end, err := c.watch(fetch)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer end()
 	w := &spool{disk: c.disk, hash: sha256.New()}
 	defer w.abandon()
 	if _, err := io.Copy(w, r); err != nil {
