@@ -44,6 +44,8 @@ const (
 	maxFile = 1 << 20
 	// settle is how long something has to be wrong, or gone, before it counts.
 	settle = time.Second
+	// paceSlice is how long a look at many files goes on before it makes room.
+	paceSlice = 250 * time.Microsecond
 	// fresh is how long after its last modification a file is read again even if
 	// size and time are the same (see discovery/file).
 	fresh = 2500 * time.Millisecond
@@ -59,9 +61,11 @@ type Source struct {
 	once   sync.Once
 
 	// What follows belongs to Run.
-	pace     pace.Pacer // of one look, once there is something in service
-	lost     bool       // the folder could not be read
-	paths    []string   // of files, sorted
+	pace     pace.Pacer      // of one look, once there is something in service
+	lost     bool            // the folder could not be read
+	waiting  bool            // something may be half done
+	keyless  map[string]bool // folders in which a certificate has its key elsewhere
+	paths    []string        // of files, sorted
 	files    map[string]*pemFile
 	good     map[string]*served // by the path of the certificate
 	emitted  bool
@@ -145,7 +149,7 @@ func (s *Source) Run(ctx context.Context, set func([]*certs.Certificate, []certs
 func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate, []certs.Problem)) time.Duration {
 	s.pace = pace.Pacer{}
 	if s.emitted {
-		s.pace = pace.New()
+		s.pace = pace.NewSlices(paceSlice)
 	}
 	if l.All || l.Asked || s.lost {
 		paths, err := s.walk()
@@ -155,7 +159,11 @@ func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate
 		}
 		s.readAll(paths, l, now)
 	} else {
-		for _, path := range l.Paths {
+		ours := slices.DeleteFunc(slices.Clone(l.Paths), func(path string) bool { return !isPEM(path) || !s.inside(path) })
+		if len(ours) == 1 && s.renewed(ours[0], now, set) {
+			return 0
+		}
+		for _, path := range ours {
 			s.readOne(path, now)
 		}
 	}
@@ -163,7 +171,9 @@ func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate
 	served, again := s.settle(now)
 	problems, later := s.settled(problems, now)
 	s.hand(served, problems, set)
-	return max(again, later)
+	again = max(again, later)
+	s.waiting = again > 0
+	return again
 }
 
 // readAll brings what is known of all files up to date.
@@ -187,11 +197,8 @@ func (s *Source) readAll(paths []string, l watch.Look, now time.Time) {
 	s.paths = paths
 }
 
-// readOne brings what is known of one file up to date, which may be gone.
+// readOne brings what is known of one file of the folder up to date, which may be gone.
 func (s *Source) readOne(path string, now time.Time) {
-	if !isPEM(path) || !s.inside(path) {
-		return
-	}
 	at, known := slices.BinarySearch(s.paths, path)
 	info, err := os.Stat(path)
 	switch {
@@ -346,10 +353,7 @@ func (s *Source) settle(now time.Time) (list []*certs.Certificate, again time.Du
 		if c := s.files[path].made; c != nil && g != nil && (g.cert == c || equal(g.cert, c)) {
 			g.wrong = time.Time{}
 		} else if c != nil {
-			g = &served{cert: c}
-			s.good[path] = g
-			s.log.Info().Str("file", path).Strs("names", c.Names[:min(len(c.Names), 10)]).
-				Time("not_after", c.TLS.Leaf.NotAfter).Msg("certificate loaded")
+			g = s.serve(path, c)
 		}
 		if g != nil {
 			list = append(list, g.cert)

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -275,6 +276,65 @@ func TestUnchangedKeepsItsValue(t *testing.T) {
 	b := issue(t, key, nil, nil, time.Hour, "b")
 	put(t, filepath.Join(dir, "b.pem"), certPEM(b)+keyPEM(t, key))
 	r.want("a/%v b/%v", first.TLS.Leaf.SerialNumber, b.SerialNumber)
+	if r.list[0] != first {
+		t.Error("a certificate that did not change is another value")
+	}
+}
+
+// Among many files one is renewed, turns bad, and is good again; others are added
+// and removed. Every change leaves the others' values as they are.
+func TestOneAmongMany(t *testing.T) {
+	dir := t.TempDir()
+	key := newKey(t)
+	write := func(i int) *x509.Certificate {
+		c := issue(t, key, nil, nil, time.Hour, fmt.Sprintf("n%03d", i))
+		path := filepath.Join(dir, fmt.Sprintf("%03d.pem", i))
+		put(t, path+"~", certPEM(c)+keyPEM(t, key))
+		must(t, os.Rename(path+"~", path))
+		return c
+	}
+	serials := map[int]*big.Int{}
+	for i := range 300 {
+		serials[i] = write(i).SerialNumber
+	}
+	r := start(t, dir)
+	all := func(more string) string {
+		var parts []string
+		for _, i := range slices.Sorted(maps.Keys(serials)) {
+			parts = append(parts, fmt.Sprintf("n%03d/%v", i, serials[i]))
+		}
+		return strings.Join(parts, " ") + more
+	}
+	r.want("%s", all(""))
+	first := r.list[0]
+	for _, i := range []int{150, 299, 1, 150} {
+		serials[i] = write(i).SerialNumber
+		r.want("%s", all(""))
+	}
+	put(t, filepath.Join(dir, "150.pem"), "junk")
+	r.want("%s", all(" !150.pem"))
+	serials[150] = write(150).SerialNumber
+	r.want("%s", all(""))
+	serials[300] = write(300).SerialNumber
+	r.want("%s", all(""))
+	must(t, os.Remove(filepath.Join(dir, "007.pem")))
+	delete(serials, 7)
+	r.want("%s", all(""))
+	serials[7] = write(7).SerialNumber
+	r.want("%s", all(""))
+	// The same content again, and a chain and a key in two files.
+	put(t, filepath.Join(dir, "008.key"), keyPEM(t, key))
+	put(t, filepath.Join(dir, "009.crt"), certPEM(issue(t, key, nil, nil, time.Hour, "n009b")))
+	serials[8] = write(8).SerialNumber
+	waitFor := time.Now().Add(patience)
+	for !strings.Contains(r.told(), fmt.Sprintf("n008/%v", serials[8])) || !strings.Contains(r.told(), "n009b/") {
+		if time.Now().After(waitFor) {
+			t.Fatalf("got %s", r.told())
+		}
+		<-r.signal
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.list[0] != first {
 		t.Error("a certificate that did not change is another value")
 	}

@@ -17,6 +17,7 @@ import (
 // wrong, sorted by file.
 func (s *Source) assemble() (problems []certs.Problem) {
 	folders := map[string]*pairing{}
+	s.keyless = map[string]bool{}
 	for _, path := range s.paths {
 		s.pace.Step()
 		f := s.files[path]
@@ -30,6 +31,9 @@ func (s *Source) assemble() (problems []certs.Problem) {
 			folders[dir] = &pairing{keys: map[string]*pemFile{}, longest: map[[sha256.Size]byte]int{}}
 		}
 		folders[dir].add(f)
+		if len(f.material.Chain) > 0 && f.material.Key == nil {
+			s.keyless[dir] = true
+		}
 	}
 	for _, p := range folders {
 		for _, f := range p.files {

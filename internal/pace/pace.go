@@ -20,11 +20,16 @@ const (
 // is in service there is nothing to make it for. It is for one goroutine.
 type Pacer struct {
 	since time.Time
+	slice time.Duration
 	steps uint
 }
 
 // New returns a Pacer for work that begins now.
-func New() Pacer { return Pacer{since: time.Now()} }
+func New() Pacer { return NewSlices(slice) }
+
+// NewSlices is New with slices of another length, for so much work that it would
+// take too long: with little else to do a sleep takes a millisecond.
+func NewSlices(length time.Duration) Pacer { return Pacer{since: time.Now(), slice: length} }
 
 // Step is called between small steps of the work; it may sleep.
 func (p *Pacer) Step() {
@@ -38,7 +43,7 @@ func (p *Pacer) Step() {
 
 // Block is Step after a larger piece of work, such as a block of a file.
 func (p *Pacer) Block() {
-	if p.since.IsZero() || time.Since(p.since) < slice {
+	if p.since.IsZero() || time.Since(p.since) < p.slice {
 		return
 	}
 	time.Sleep(room)
