@@ -136,8 +136,20 @@ func (c *Certificate) Title() string {
 	return strings.Join(c.Names, ", ")
 }
 
+// maxChainBytes is what OpenSSL's clients take of a server's chain
+// (SSL_CTX_set_max_cert_list).
+const maxChainBytes = 100 << 10
+
+// size is how many bytes the chain has in a handshake, nearly.
+func (c *Certificate) size() (n int) {
+	for _, der := range c.TLS.Certificate {
+		n += len(der)
+	}
+	return n
+}
+
 // Complaints say what is wrong with a certificate that is served nevertheless:
-// it is not valid now, or has names that are not DNS names.
+// it is not valid now, is too large, or has names that are not DNS names.
 func (c *Certificate) Complaints(now time.Time) (out []string) {
 	leaf := c.TLS.Leaf
 	switch {
@@ -147,6 +159,10 @@ func (c *Certificate) Complaints(now time.Time) (out []string) {
 	case !c.ValidAt(now):
 		out = append(out, fmt.Sprintf("the certificate of %s is not valid before %s: until then another one of its names is served if there is one",
 			c.Title(), leaf.NotBefore.UTC().Format(time.RFC3339)))
+	}
+	if size := c.size(); size > maxChainBytes {
+		out = append(out, fmt.Sprintf("the chain of %s has %d names and %d bytes, more than the %d that OpenSSL takes: many clients will refuse it; divide its names among several certificates",
+			c.Title(), len(c.Names), size, maxChainBytes))
 	}
 	if len(c.Ignored) > 0 {
 		out = append(out, fmt.Sprintf("%d names of the certificate of %s are not DNS names and are passed over, such as %q",
