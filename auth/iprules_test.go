@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgerouter/internal/idkit"
 )
 
 func TestIPRules(t *testing.T) {
@@ -173,7 +175,7 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("IPRules.Check allocates %v times", n)
 	}
 	rig := newSSORig(t)
-	token := rig.id.sign(t, "one", claims("joonas"))
+	token := rig.id.Sign(t, "one", idkit.Claims("joonas"))
 	s := &sso{now: func() (now time.Time) { return }}
 	s.verified.put(token, identity{"joonas", s.now().Add(1)})
 	ctx := request("192.0.2.1", "Bearer "+token)

@@ -16,19 +16,20 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/internal/idkit"
 )
 
 var sessionKey = bytes.Repeat([]byte{7}, 32)
 
 type oidcRig struct {
-	*provider
+	*idkit.Provider
 	handler fasthttp.RequestHandler
 	ahead   atomic.Int64
 	log     bytes.Buffer
 }
 
 func newOIDCRig(t testing.TB, change func(*app.AuthOIDCOpts)) *oidcRig {
-	r := &oidcRig{provider: startProvider(t)}
+	r := &oidcRig{Provider: idkit.StartProvider(t)}
 	opts := app.AuthOIDCOpts{Issuer: r.URL, ClientID: "edge", ClientSecret: "s3cret", Allowed: &app.OIDCAllowed{Domains: []string{"corp.example"}}}
 	if change != nil {
 		change(&opts)
@@ -99,7 +100,7 @@ func (r *oidcRig) enter(t testing.TB, b browser) *fasthttp.RequestCtx {
 	if ctx.Response.StatusCode() != 302 {
 		t.Fatalf("not sent to the provider: %d %s", ctx.Response.StatusCode(), ctx.Response.Body())
 	}
-	return r.do(r.authorize(t, location(ctx)).RequestURI(), b)
+	return r.do(r.Authorize(t, location(ctx)).RequestURI(), b)
 }
 
 func TestOIDC(t *testing.T) {
@@ -164,7 +165,7 @@ func TestOIDCAllowed(t *testing.T) {
 		"one of several":             {app.OIDCAllowed{Subjects: []string{"4"}, Groups: []string{"x"}, Domains: []string{"corp.example"}}, nil, "ann@corp.example"},
 	} {
 		r := newOIDCRig(t, func(o *app.AuthOIDCOpts) { o.Allowed = &c.allowed })
-		r.claims = c.claims
+		r.Set(func(b *idkit.Behaviour) { b.Claims = c.claims })
 		b := browser{}
 		ctx := r.enter(t, b)
 		if c.user == "" {
@@ -192,6 +193,8 @@ func TestOIDCBadTokens(t *testing.T) {
 		"other audience": {claims: jwt.MapClaims{"aud": "other"}},
 		"other issuer":   {claims: jwt.MapClaims{"iss": "https://evil.example"}},
 		"expired":        {claims: jwt.MapClaims{"exp": time.Now().Add(-time.Minute).Unix()}},
+		"not yet good":   {claims: jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()}},
+		"huge":           {claims: jwt.MapClaims{"x": strings.Repeat("A", 2<<20)}},
 		"other nonce":    {claims: jwt.MapClaims{"nonce": "x"}},
 		"no nonce":       {claims: jwt.MapClaims{"nonce": nil}},
 		"other key":      {signer: foreign},
@@ -201,10 +204,12 @@ func TestOIDCBadTokens(t *testing.T) {
 		"odd claims":     {claims: jwt.MapClaims{"groups": map[string]int{"a": 1}}},
 	} {
 		r := newOIDCRig(t, nil)
-		r.provider.claims, r.signer = c.claims, c.signer
-		if c.secret != "" {
-			r.secret = c.secret
-		}
+		r.Set(func(b *idkit.Behaviour) {
+			b.Claims, b.Signer = c.claims, c.signer
+			if c.secret != "" {
+				b.Secret = c.secret
+			}
+		})
 		b := browser{}
 		ctx := r.enter(t, b)
 		if ctx.Response.StatusCode() != 502 || len(b) != 0 {
@@ -219,8 +224,8 @@ func TestOIDCBadTokens(t *testing.T) {
 func TestOIDCCallback(t *testing.T) {
 	r := newOIDCRig(t, nil)
 	b := browser{}
-	first := r.authorize(t, location(r.do("/one", b)))
-	second := r.authorize(t, location(r.do("/two", b))) // another tab
+	first := r.Authorize(t, location(r.do("/one", b)))
+	second := r.Authorize(t, location(r.do("/two", b))) // another tab
 	if ctx := r.do(second.RequestURI(), b); location(ctx) != "/two" {
 		t.Errorf("the second tab ends at %d %s", ctx.Response.StatusCode(), location(ctx))
 	}
@@ -247,14 +252,14 @@ func TestOIDCCallback(t *testing.T) {
 	}
 	// The user said no.
 	fresh := browser{}
-	u := r.authorize(t, location(r.do("/", fresh)))
+	u := r.Authorize(t, location(r.do("/", fresh)))
 	q = url.Values{"error": {"access_denied"}, "state": {u.Query().Get("state")}}
 	if ctx := r.do("/_auth/callback?"+q.Encode(), fresh); ctx.Response.StatusCode() != 403 || len(fresh) != 0 {
 		t.Errorf("denied: %d, cookies %v", ctx.Response.StatusCode(), fresh)
 	}
 	// Too late.
 	late := browser{}
-	u = r.authorize(t, location(r.do("/", late)))
+	u = r.Authorize(t, location(r.do("/", late)))
 	r.ahead.Store(int64(signInFor))
 	if ctx := r.do(u.RequestURI(), late); ctx.Response.StatusCode() != 400 {
 		t.Errorf("too late: %d", ctx.Response.StatusCode())
@@ -269,22 +274,20 @@ func TestOIDCCallback(t *testing.T) {
 	r.handler(ctx)
 	posted := browser{}
 	posted.take(ctx)
-	if ctx := r.do(r.authorize(t, location(ctx)).RequestURI(), posted); location(ctx) != "/" {
+	if ctx := r.do(r.Authorize(t, location(ctx)).RequestURI(), posted); location(ctx) != "/" {
 		t.Errorf("after a POST: %d %s", ctx.Response.StatusCode(), location(ctx))
 	}
 }
 
 func TestOIDCProviderDown(t *testing.T) {
 	r := newOIDCRig(t, nil)
-	r.down = true
+	r.Set(func(b *idkit.Behaviour) { b.Down = true })
 	for range 2 {
 		if code := r.do("/", nil).Response.StatusCode(); code != 503 {
 			t.Errorf("down: %d", code)
 		}
 	}
-	r.mu.Lock()
-	r.down = false
-	r.mu.Unlock()
+	r.Set(func(b *idkit.Behaviour) { b.Down = false })
 	if code := r.do("/", nil).Response.StatusCode(); code != 503 {
 		t.Errorf("asked again at once: %d", code)
 	}
@@ -292,6 +295,17 @@ func TestOIDCProviderDown(t *testing.T) {
 	b := browser{}
 	if ctx := r.enter(t, b); location(ctx) != "/dash?a=b" {
 		t.Errorf("up: %d", ctx.Response.StatusCode())
+	}
+}
+
+// A provider that changes its key is asked for its keys again.
+func TestOIDCKeyRotated(t *testing.T) {
+	r := newOIDCRig(t, nil)
+	for range 3 {
+		if ctx := r.enter(t, browser{}); location(ctx) != "/dash?a=b" {
+			t.Fatalf("%d", ctx.Response.StatusCode())
+		}
+		r.Rotate(t)
 	}
 }
 

@@ -15,17 +15,18 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/internal/idkit"
 )
 
 // gate is a wrapper in front of a backend that tells what it got.
 type ssoRig struct {
-	id      *idServer
+	id      *idkit.IDServer
 	handler fasthttp.RequestHandler
 	ahead   atomic.Int64 // nanoseconds that the gate's clock is ahead
 }
 
 func newSSORig(t testing.TB) *ssoRig {
-	r := &ssoRig{id: startIDServer(t)}
+	r := &ssoRig{id: idkit.StartIDServer(t)}
 	wrap, err := NewSSO(app.AuthSSOOpts{IDServerURL: r.id.URL, Audience: "prod", AllowedUserIDs: []string{"joonas", "eve@x"}}, SignInDeps{
 		App: "grafana", Client: http.DefaultClient, Log: zerolog.Nop(),
 		Now: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) },
@@ -56,14 +57,14 @@ func (r *ssoRig) do(uri string, lines ...string) *fasthttp.RequestCtx {
 
 func TestSSOTokens(t *testing.T) {
 	r := newSSORig(t)
-	good := r.id.sign(t, "one", claims("joonas"))
+	good := r.id.Sign(t, "one", idkit.Claims("joonas"))
 	with := func(change func(c jwt.MapClaims)) string {
-		c := claims("joonas")
+		c := idkit.Claims("joonas")
 		change(c)
-		return r.id.sign(t, "one", c)
+		return r.id.Sign(t, "one", c)
 	}
 	_, foreign, _ := ed25519.GenerateKey(nil)
-	public, err := x509.MarshalPKIXPublicKey(r.id.keys["one"].Public())
+	public, err := x509.MarshalPKIXPublicKey(r.id.Public("one"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +74,10 @@ func TestSSOTokens(t *testing.T) {
 		want  int
 	}{
 		"good":                          {good, 200},
-		"another allowed user":          {r.id.sign(t, "one", claims("eve@x")), 200},
-		"no key id":                     {signWith(t, r.id.keys["one"], "", claims("joonas")), 200},
+		"another allowed user":          {r.id.Sign(t, "one", idkit.Claims("eve@x")), 200},
+		"no key id":                     {idkit.Sign(t, r.id.Key("one"), "", idkit.Claims("joonas")), 200},
 		"several audiences":             {with(func(c jwt.MapClaims) { c["aud"] = []string{"dev", "prod"} }), 200},
-		"user who may not":              {r.id.sign(t, "one", claims("mallory")), 403},
+		"user who may not":              {r.id.Sign(t, "one", idkit.Claims("mallory")), 403},
 		"no user":                       {with(func(c jwt.MapClaims) { delete(c, "sub") }), 302},
 		"other audience":                {with(func(c jwt.MapClaims) { c["aud"] = "dev" }), 302},
 		"no audience":                   {with(func(c jwt.MapClaims) { delete(c, "aud") }), 302},
@@ -85,19 +86,19 @@ func TestSSOTokens(t *testing.T) {
 		"expiry that is text":           {with(func(c jwt.MapClaims) { c["exp"] = "never" }), 302},
 		"not yet good":                  {with(func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Hour).Unix() }), 302},
 		"made in the future":            {with(func(c jwt.MapClaims) { c["iat"] = time.Now().Add(time.Hour).Unix() }), 302},
-		"alg none":                      {signWith(t, nil, "one", claims("joonas")), 302},
-		"HMAC with the public key":      {signWith(t, public, "one", claims("joonas")), 302},
-		"HMAC with the raw public key":  {signWith(t, []byte(r.id.keys["one"].Public().(ed25519.PublicKey)), "one", claims("joonas")), 302},
-		"wrong key with a known id":     {signWith(t, foreign, "one", claims("joonas")), 302},
-		"wrong key with an unknown id":  {signWith(t, foreign, "two", claims("joonas")), 302},
-		"claims of another token":       {strings.Join([]string{parts[0], strings.Split(r.id.sign(t, "one", claims("eve@x")), ".")[1], parts[2]}, "."), 302},
+		"alg none":                      {idkit.Sign(t, nil, "one", idkit.Claims("joonas")), 302},
+		"HMAC with the public key":      {idkit.Sign(t, public, "one", idkit.Claims("joonas")), 302},
+		"HMAC with the raw public key":  {idkit.Sign(t, []byte(r.id.Public("one")), "one", idkit.Claims("joonas")), 302},
+		"wrong key with a known id":     {idkit.Sign(t, foreign, "one", idkit.Claims("joonas")), 302},
+		"wrong key with an unknown id":  {idkit.Sign(t, foreign, "two", idkit.Claims("joonas")), 302},
+		"claims of another token":       {strings.Join([]string{parts[0], strings.Split(r.id.Sign(t, "one", idkit.Claims("eve@x")), ".")[1], parts[2]}, "."), 302},
 		"without signature":             {parts[0] + "." + parts[1] + ".", 302},
 		"two parts":                     {parts[0] + "." + parts[1], 302},
 		"not base64":                    {"a!.b!.c!", 302},
 		"not JSON":                      {"YQ.YQ.YQ", 302},
 		"huge":                          {good + strings.Repeat("A", maxJWT), 302},
 		"huge in the claims":            {with(func(c jwt.MapClaims) { c["x"] = strings.Repeat("A", maxJWT) }), 302},
-		"id of a key that is of no use": {signWith(t, foreign, "other", claims("joonas")), 302},
+		"id of a key that is of no use": {idkit.Sign(t, foreign, "other", idkit.Claims("joonas")), 302},
 	} {
 		for _, line := range []string{"Authorization: Bearer " + c.token, "Cookie: auth=" + c.token} {
 			kind, _, _ := strings.Cut(line, ":")
@@ -123,7 +124,7 @@ func TestSSOTokens(t *testing.T) {
 
 func TestSSOCookies(t *testing.T) {
 	r := newSSORig(t)
-	good := r.id.sign(t, "one", claims("joonas"))
+	good := r.id.Sign(t, "one", idkit.Claims("joonas"))
 	for _, c := range []struct {
 		lines []string
 		want  string // the body; "": refused
@@ -163,7 +164,7 @@ func TestSSOSignIn(t *testing.T) {
 		t.Errorf("next is %s, want %s", next, want)
 	}
 
-	token := r.id.sign(t, "one", claims("joonas"))
+	token := r.id.Sign(t, "one", idkit.Claims("joonas"))
 	back := func(next, token string) *fasthttp.RequestCtx {
 		return r.do("/_auth/redirect?next=" + next + "&token=" + url.QueryEscape(token))
 	}
@@ -190,7 +191,7 @@ func TestSSOSignIn(t *testing.T) {
 			t.Errorf("next=%s: a cookie is set", next)
 		}
 	}
-	for name, bad := range map[string]string{"none": "", "foreign": "a.b.c", "of another user": r.id.sign(t, "one", claims("mallory"))} {
+	for name, bad := range map[string]string{"none": "", "foreign": "a.b.c", "of another user": r.id.Sign(t, "one", idkit.Claims("mallory"))} {
 		if ctx := back("/", bad); ctx.Response.StatusCode() != 403 || len(ctx.Response.Header.PeekCookie("auth")) > 0 {
 			t.Errorf("token %s: %d", name, ctx.Response.StatusCode())
 		}
@@ -207,46 +208,46 @@ func TestSSOKeys(t *testing.T) {
 		return r.do("/", "Authorization: Bearer "+token).Response.StatusCode()
 	}
 	// Down from the start: nobody can be told apart, and it is tried again soon.
-	r.id.set(func(s *idServer) { s.down = true })
-	token := r.id.sign(t, "one", claims("joonas"))
+	r.id.Set(func(s *idkit.IDServer) { s.Down = true })
+	token := r.id.Sign(t, "one", idkit.Claims("joonas"))
 	for range 3 {
 		if code := enter(token); code != 503 {
 			t.Errorf("without keys: %d", code)
 		}
 	}
-	if n := r.id.count(); n != 1 {
+	if n := r.id.Fetches(); n != 1 {
 		t.Errorf("%d fetches at once", n)
 	}
-	r.id.set(func(s *idServer) { s.down = false })
+	r.id.Set(func(s *idkit.IDServer) { s.Down = false })
 	r.ahead.Add(int64(keysRetry))
-	if code := enter(token); code != 200 || r.id.count() != 2 {
-		t.Errorf("back again: %d after %d fetches", code, r.id.count())
+	if code := enter(token); code != 200 || r.id.Fetches() != 2 {
+		t.Errorf("back again: %d after %d fetches", code, r.id.Fetches())
 	}
 	// Rotation: the new key is found, once a minute at most.
-	r.id.add(t, "two")
+	r.id.Add(t, "two")
 	r.ahead.Add(int64(keysAgain))
-	second := r.id.sign(t, "two", claims("joonas"))
-	if code := enter(second); code != 200 || r.id.count() != 3 {
-		t.Errorf("rotated: %d after %d fetches", code, r.id.count())
+	second := r.id.Sign(t, "two", idkit.Claims("joonas"))
+	if code := enter(second); code != 200 || r.id.Fetches() != 3 {
+		t.Errorf("rotated: %d after %d fetches", code, r.id.Fetches())
 	}
 	_, foreign, _ := ed25519.GenerateKey(nil)
 	for range 5 {
-		if code := enter(signWith(t, foreign, "nobody's", claims("joonas"))); code != 403 {
+		if code := enter(idkit.Sign(t, foreign, "nobody's", idkit.Claims("joonas"))); code != 403 {
 			t.Errorf("unknown key: %d", code)
 		}
 	}
-	if n := r.id.count(); n != 3 {
+	if n := r.id.Fetches(); n != 3 {
 		t.Errorf("%d fetches for unknown keys", n)
 	}
 	// Down later, or sending nonsense: what is known stays.
 	for _, body := range []string{"", "{", `{"keys":[]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"AA"}]}`, strings.Repeat(" ", maxKeySet+1)} {
-		r.id.set(func(s *idServer) { s.down, s.body = body == "", body })
+		r.id.Set(func(s *idkit.IDServer) { s.Down, s.Body = body == "", body })
 		r.ahead.Add(int64(keysAgain))
-		before := r.id.count()
-		if code := enter(signWith(t, foreign, "nobody's", claims("joonas"))); code != 403 || r.id.count() != before+1 {
+		before := r.id.Fetches()
+		if code := enter(idkit.Sign(t, foreign, "nobody's", idkit.Claims("joonas"))); code != 403 || r.id.Fetches() != before+1 {
 			t.Errorf("%.20q: %d", body, code)
 		}
-		if code := enter(r.id.sign(t, "one", claims("eve@x"))); code != 200 {
+		if code := enter(r.id.Sign(t, "one", idkit.Claims("eve@x"))); code != 200 {
 			t.Errorf("%.20q: a known key is lost: %d", body, code)
 		}
 	}
@@ -288,7 +289,7 @@ func TestVerifiedIsBounded(t *testing.T) {
 
 func BenchmarkSSO(b *testing.B) {
 	r := newSSORig(b)
-	token := []byte(r.id.sign(b, "one", claims("joonas")))
+	token := []byte(r.id.Sign(b, "one", idkit.Claims("joonas")))
 	s := &sso{now: time.Now}
 	s.verified.put(string(token), identity{"joonas", time.Now().Add(time.Hour)})
 	ctx := request("192.0.2.1", "Bearer "+string(token))

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"edgerouter/app"
 	"edgerouter/auth"
 	"edgerouter/gateway"
+	"edgerouter/internal/idkit"
 	"edgerouter/metrics"
 	"edgerouter/server"
 	"edgerouter/upstream"
@@ -34,6 +36,8 @@ type guardRig struct {
 	id      *httptest.Server
 	asks    *httptest.Server
 	key     ed25519.PrivateKey
+	openid  *idkit.Provider
+	session string // cookie of somebody who has signed in there
 }
 
 func startGuards(t *testing.T) *guardRig {
@@ -43,6 +47,7 @@ func startGuards(t *testing.T) *guardRig {
 		t.Fatal(err)
 	}
 	r.key = key
+	r.openid = idkit.StartProvider(t)
 	r.id = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{
 			"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": base64.RawURLEncoding.EncodeToString(public)}}})
@@ -127,8 +132,33 @@ func (r *guardRig) options(kind string) string {
 		return `"allowed_user_ids":["joonas"],"audience":"prod"`
 	case "auth_forward":
 		return `"address":"` + r.asks.URL + `/verify"`
+	case "auth_oidc":
+		return `"issuer":"` + r.openid.URL + `","client_id":"edge","client_secret":"s3cret","allowed":{"domains":["corp.example"]}`
 	}
 	return ""
+}
+
+// signIn has somebody sign in at the application as it is served.
+func (r *guardRig) signIn(t *testing.T) {
+	t.Helper()
+	head := " HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\nAccept: text/html\r\n"
+	field := func(answer, name string) string {
+		_, rest, _ := strings.Cut(answer, "\r\n"+name+": ")
+		rest, _, _ = strings.Cut(rest, "\r\n")
+		return rest
+	}
+	sent := r.raw(t, "GET /"+head+"\r\n")
+	pending, _, _ := strings.Cut(field(sent, "Set-Cookie"), ";")
+	back := r.openid.Authorize(t, field(sent, "Location")).RequestURI()
+	answer := r.raw(t, "GET "+back+head+"Cookie: "+pending+"\r\n\r\n")
+	for line := range strings.Lines(answer) {
+		if value, ok := strings.CutPrefix(line, "Set-Cookie: "); ok && !strings.Contains(value, "expires=") {
+			r.session, _, _ = strings.Cut(value, ";")
+		}
+	}
+	if r.session == "" {
+		t.Fatalf("no session after signing in: %s", answer)
+	}
 }
 
 func (r *guardRig) peers() string {
@@ -194,8 +224,27 @@ func (r *guardRig) credentials(t *testing.T, kind string) string {
 		return "Cookie: a=1; auth=" + r.token(t, "joonas") + "; b=2\r\n"
 	case "auth_forward":
 		return "Pass: yes\r\n"
+	case "auth_oidc":
+		if r.session == "" {
+			r.signIn(t)
+		}
+		return "Cookie: c=3; " + r.session + "\r\n"
 	}
 	return ""
+}
+
+// inEveryOrder returns the permutations of a list.
+func inEveryOrder(list []string) (all [][]string) {
+	if len(list) < 2 {
+		return [][]string{list}
+	}
+	for i, first := range list {
+		rest := slices.Delete(slices.Clone(list), i, i+1)
+		for _, order := range inEveryOrder(rest) {
+			all = append(all, append([]string{first}, order...))
+		}
+	}
+	return all
 }
 
 // TestGuards: kinds in any order, as backends and as middlewares, let in who has
@@ -208,11 +257,8 @@ func TestGuards(t *testing.T) {
 		"grpc":      {"POST /pkg.Service/Call HTTP/1.1\r\nHost: a.example.com\r\nConnection: close, TE\r\nTE: trailers\r\nContent-Type: application/grpc\r\nContent-Length: 5\r\n", "hello te=trailers"},
 	}
 	after := map[string]string{"websocket": "ping\n", "grpc": "hello"}
-	for _, kinds := range [][]string{
-		{"auth_v0"}, {"auth_sso"}, {"auth_forward"},
-		{"auth_v0", "auth_sso", "auth_forward"}, {"auth_v0", "auth_forward", "auth_sso"}, {"auth_sso", "auth_v0", "auth_forward"},
-		{"auth_sso", "auth_forward", "auth_v0"}, {"auth_forward", "auth_v0", "auth_sso"}, {"auth_forward", "auth_sso", "auth_v0"},
-	} {
+	orders := [][]string{{"auth_oidc"}, {"auth_v0"}, {"auth_sso"}, {"auth_forward"}}
+	for _, kinds := range append(orders, inEveryOrder([]string{"auth_v0", "auth_sso", "auth_forward", "auth_oidc"})...) {
 		for _, nested := range []bool{true, false} {
 			r.serve(t, nested, kinds...)
 			all := ""
@@ -227,7 +273,7 @@ func TestGuards(t *testing.T) {
 				if name == "grpc" && !strings.Contains(answer, "Grpc-Status: 0") {
 					t.Errorf("%v, nested %v: the trailer is lost: %s", kinds, nested, answer)
 				}
-				if strings.Contains(answer, "sesame") || strings.Contains(answer, "auth=") || strings.Contains(all, "Cookie") && strings.Contains(answer, "root") {
+				if strings.Contains(answer, "sesame") || strings.Contains(answer, "auth=") || strings.Contains(answer, "__Host-") || strings.Contains(all, "Cookie") && strings.Contains(answer, "root") {
 					t.Errorf("%v, nested %v, %s: the backend got %s", kinds, nested, name, answer)
 				}
 				for _, without := range kinds {
@@ -254,7 +300,8 @@ func TestGuardedPeersChangeInPlace(t *testing.T) {
 	r := startGuards(t)
 	other := httptest.NewServer(http.HandlerFunc(tellRequest))
 	defer other.Close()
-	for _, kind := range []string{"auth_v0", "auth_sso", "auth_forward"} {
+	for _, kind := range []string{"auth_v0", "auth_sso", "auth_forward", "auth_oidc"} {
+		r.session = ""
 		definition := func(options, addr string) string {
 			return fmt.Sprintf(`{"id":"a","frontends":[{"kind":"hostname","hostname":"a.example.com","allow_insecure_http":true}],
 				"backend":{"kind":%q,"%s_opts":{%s,"authorized_backend":{"kind":"peer_set","peer_set_opts":{"addrs":[%q,%q]}}}}}`, kind, kind, options, r.backend.URL, addr)
@@ -278,7 +325,8 @@ func TestGuardedPeersChangeInPlace(t *testing.T) {
 			t.Errorf("%s: %d requests before and %d after: the set was built again", kind, before, after)
 		}
 		changed := map[string]string{
-			"auth_v0": `"bearer_token":"other"`, "auth_sso": `"allowed_user_ids":["eve"],"audience":"prod"`, "auth_forward": `"address":"` + r.backend.URL + `/","max_body":1`,
+			"auth_oidc": strings.Replace(r.options("auth_oidc"), "corp.example", "other.example", 1),
+			"auth_v0":   `"bearer_token":"other"`, "auth_sso": `"allowed_user_ids":["eve"],"audience":"prod"`, "auth_forward": `"address":"` + r.backend.URL + `/","max_body":1`,
 		}[kind]
 		r.apply(t, definition(changed, "http://127.0.0.1:1"))
 		if n := requests(); n != 0 {

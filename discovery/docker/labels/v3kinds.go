@@ -288,7 +288,7 @@ var rateOptions = options[app.RateLimitOpts]{
 	"sourcecriterion.requestheadername": {set: func(o *app.RateLimitOpts, v string) error { o.Per = "header:" + v; return nil }},
 	"sourcecriterion.ipstrategy":        {set: func(o *app.RateLimitOpts, v string) error { return perClient(&o.Per, v) }},
 	"sourcecriterion.ipstrategy.":       {with: func(o *app.RateLimitOpts, _, _ string) error { return ipStrategy(&o.Per) }, soft: true},
-	"redis.":                            notDone[app.RateLimitOpts]("each node counts for itself"),
+	"redis.":                            notDone[app.RateLimitOpts]("the nodes of a cluster count together over the event bus"),
 }
 
 // rateLimit is nothing without an average, which in Traefik means no limit.

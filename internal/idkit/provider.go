@@ -1,4 +1,4 @@
-package auth
+package idkit
 
 import (
 	"crypto/rand"
@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -17,32 +18,41 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// provider is an OpenID provider that signs everybody in at once.
-type provider struct {
+// Provider is an OpenID provider that signs everybody in at once, as
+// ann@corp.example with the subject 42, for the client "edge" with the secret
+// "s3cret".
+type Provider struct {
 	*httptest.Server
 	key *rsa.PrivateKey
 
 	mu     sync.Mutex
-	down   bool
-	claims jwt.MapClaims            // of the next id_token, over the usual ones
-	signer any                      // instead of key
 	codes  map[string]authorization // not yet exchanged
-	secret string
+	behave Behaviour
+}
+
+// Behaviour is what a test may change in a Provider.
+type Behaviour struct {
+	Down   bool
+	Claims jwt.MapClaims // of id_tokens, over the usual ones; nil takes one away
+	Signer any           // instead of the provider's key
+	Secret string        // of the client
+	KeyID  string        // of the provider's key
 }
 
 type authorization struct{ challenge, redirect, nonce string }
 
-func startProvider(t testing.TB) *provider {
+// StartProvider starts a provider that ends with the test.
+func StartProvider(t testing.TB) *Provider {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &provider{key: key, codes: map[string]authorization{}, secret: "s3cret"}
+	p := &Provider{key: key, codes: map[string]authorization{}, behave: Behaviour{Secret: "s3cret", KeyID: "k"}}
 	mux := http.NewServeMux()
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.down {
+		if p.behave.Down {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
 		}
@@ -58,39 +68,72 @@ func startProvider(t testing.TB) *provider {
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, r *http.Request) {
 		b := base64.RawURLEncoding
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{
-			"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k",
-			"n": b.EncodeToString(key.N.Bytes()), "e": b.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+			"kty": "RSA", "alg": "RS256", "use": "sig", "kid": p.behave.KeyID,
+			"n": b.EncodeToString(p.key.N.Bytes()), "e": b.EncodeToString(big.NewInt(int64(p.key.E)).Bytes()),
 		}}})
 	})
 	mux.HandleFunc("/token", p.token)
+	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
+		back, err := p.authorize(r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		http.Redirect(w, r, back.String(), http.StatusFound)
+	})
 	return p
 }
 
-// authorize is what the browser does at the provider: it gets a code and goes back.
-func (p *provider) authorize(t testing.TB, location string) (back *url.URL) {
+// Set changes how the provider behaves.
+func (p *Provider) Set(change func(b *Behaviour)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.behave)
+}
+
+// Rotate gives the provider another key with another id.
+func (p *Provider) Rotate(t testing.TB) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Set(func(b *Behaviour) { b.KeyID += "k"; p.key = key })
+}
+
+// Authorize is what a browser that is sent to location does at the provider: it
+// gets a code and goes back.
+func (p *Provider) Authorize(t testing.TB, location string) (back *url.URL) {
 	t.Helper()
 	u, err := url.Parse(location)
 	if err != nil || u.Path != "/authorize" || u.Scheme+"://"+u.Host != p.URL {
 		t.Fatalf("sent to %s, %v", location, err)
 	}
-	q := u.Query()
-	if q.Get("client_id") != "edge" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" {
-		t.Fatalf("asked for %s", u.RawQuery)
-	}
-	code := rand.Text()
 	p.mu.Lock()
-	p.codes[code] = authorization{q.Get("code_challenge"), q.Get("redirect_uri"), q.Get("nonce")}
-	p.mu.Unlock()
-	back, err = url.Parse(q.Get("redirect_uri"))
-	if err != nil {
+	defer p.mu.Unlock()
+	if back, err = p.authorize(u.Query()); err != nil {
 		t.Fatal(err)
 	}
-	back.RawQuery = url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
 	return back
 }
 
+// authorize makes a code; p.mu is held.
+func (p *Provider) authorize(q url.Values) (*url.URL, error) {
+	if q.Get("client_id") != "edge" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" {
+		return nil, fmt.Errorf("asked for %s", q.Encode())
+	}
+	code := rand.Text()
+	p.codes[code] = authorization{q.Get("code_challenge"), q.Get("redirect_uri"), q.Get("nonce")}
+	back, err := url.Parse(q.Get("redirect_uri"))
+	if err != nil {
+		return nil, err
+	}
+	back.RawQuery = url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
+	return back, nil
+}
+
 // token exchanges a code; p.mu is held.
-func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	user, password, _ := r.BasicAuth()
 	if user == "" {
@@ -99,7 +142,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	a, ok := p.codes[r.PostForm.Get("code")]
 	delete(p.codes, r.PostForm.Get("code"))
 	sum := sha256.Sum256([]byte(r.PostForm.Get("code_verifier")))
-	if !ok || user != "edge" || password != p.secret || a.redirect != r.PostForm.Get("redirect_uri") || a.challenge != base64.RawURLEncoding.EncodeToString(sum[:]) {
+	if !ok || user != "edge" || password != p.behave.Secret || a.redirect != r.PostForm.Get("redirect_uri") || a.challenge != base64.RawURLEncoding.EncodeToString(sum[:]) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"error":"invalid_grant","error_description":"you sent ` + password + `"}`))
@@ -107,7 +150,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	c := jwt.MapClaims{"iss": p.URL, "aud": "edge", "sub": "42", "nonce": a.nonce, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
 		"email": "ann@corp.example", "email_verified": true, "groups": []string{"ops", "dev"}}
-	for k, v := range p.claims {
+	for k, v := range p.behave.Claims {
 		if v == nil {
 			delete(c, k)
 			continue
@@ -116,14 +159,16 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	var key any = p.key
 	method := jwt.SigningMethod(jwt.SigningMethodRS256)
-	if p.signer != nil {
-		key = p.signer
+	if p.behave.Signer != nil {
+		key = p.behave.Signer
 		if _, ok := key.([]byte); ok {
 			method = jwt.SigningMethodHS256
+		} else if key == jwt.UnsafeAllowNoneSignatureType {
+			method = jwt.SigningMethodNone
 		}
 	}
 	token := jwt.NewWithClaims(method, c)
-	token.Header["kid"] = "k"
+	token.Header["kid"] = p.behave.KeyID
 	text, _ := token.SignedString(key)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": text})
