@@ -4,7 +4,7 @@ const nodesView = () => {
   const about = (n) => [n.node, n.leader && h("p", { class: "dim" }, "leader"), n.version && h("p", { class: "dim" }, n.version)];
   const heard = (n) => n.heard_seconds < 0 ? "never heard of" : n.state === "silent" ? "for " + Math.round(n.heard_seconds) + " s" : n.copy && !n.copy.current ? "its copy lacks " + n.copy.lag + (n.copy.lag === 1 ? " entry" : " entries") : "";
   const rows = (n) => (n.streams.length ? n.streams : [null]).map((x, i) => [
-    i === 0 ? about(n) : "", i === 0 ? [tag(n.state, level(n.state)), h("p", { class: "dim" }, heard(n))] : "",
+    i === 0 ? about(n) : h("span", { class: "dim" }, n.node), i === 0 ? [tag(n.state, level(n.state)), h("p", { class: "dim" }, heard(n))] : "",
     x ? h("code", null, x.stream) : "–", x ? [tag(x.state, x.state === "following" ? "ok" : "bad"), x.error && h("p", { class: "dim" }, x.error)] : "–",
     x ? x.version + (x.head > x.version ? " of " + x.head : "") : "–", x ? h("code", null, x.digest.slice(0, 12)) : "–", x && x.applied_at ? ago(x.applied_at) : "–"]);
   const load = async () => {

@@ -9,7 +9,7 @@ const overviewView = () => {
   const el = [h("h1", null, "Overview"), h("div", { class: "grid" }, charts.map((c) => c.el)), card(null, null, counts),
     card("What is wrong now", null, wrong), h("div", { class: "grid" }, card("Sources", null, sources), nodesCard)];
   const about = (t) => t.what === "application" ? link(t.name)
-    : t.what.startsWith("certificate") ? h("a", { href: "#/certs" }, t.name) : t.what === "node" || t.what === "bus" || t.what === "ip_rules" ? h("a", { href: "#/nodes" }, [t.what.replace("ip_rules", "IP rules"), t.name].filter(Boolean).join(" "))
+    : t.what.startsWith("certificate") ? h("a", { href: "#/certs" }, (t.what === "certificates" ? "certificates from " : "") + t.name) : t.what === "node" || t.what === "bus" || t.what === "ip_rules" ? h("a", { href: "#/nodes" }, [t.what.replace("ip_rules", "IP rules"), t.name].filter(Boolean).join(" "))
     : h("span", null, [t.what, t.name].filter(Boolean).join(" "));
   const update = (what) => {
     if (what.has("beat") || what.has("hello") || what.has("all")) for (const c of charts) c.update();

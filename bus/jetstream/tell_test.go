@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"edgerouter/bus"
+	"edgerouter/internal/testkit"
 )
 
 // Messages about limits reach all who listen, over a connection of their own and
 // within the process, and are not kept for who comes later.
 func TestTell(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testkit.FreeAddr(t)
 	own, _ := start(t, Options{Embedded: Embedded{Folder: t.TempDir(), Client: addr, Secret: testSecret}})
 	other, _ := start(t, Options{Node: "other", URLs: []string{"nats://" + secretUser + ":" + testSecret + "@" + addr}})
 	if !own.Alone() || other.Alone() {

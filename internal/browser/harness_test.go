@@ -130,6 +130,21 @@ func startEdge(t *testing.T, definitions string, more ...string) *edge {
 
 func (e *edge) url(path string) string { return "http://" + e.admin + "/" + path }
 
+// get reads a path of the admin interface.
+func (e *edge) get(path string) string {
+	e.t.Helper()
+	resp, err := http.Get(e.url(path))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		e.t.Fatalf("%s: %s, %v", path, resp.Status, err)
+	}
+	return string(text)
+}
+
 func (e *edge) write(definitions string) {
 	e.t.Helper()
 	if err := os.WriteFile(e.apps, []byte(definitions), 0o600); err != nil {
