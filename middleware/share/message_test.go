@@ -81,10 +81,12 @@ func TestDecodeRefuses(t *testing.T) {
 		"unknown flag":     change(func(b []byte) []byte { b[1] = 4; return b }),
 		"unknown kind":     change(func(b []byte) []byte { b[headLen] = 3; return b }),
 		"no counts":        change(func(b []byte) []byte { return append(b[:headLen+9], 0) }),
-		"far more counts":  change(func(b []byte) []byte { return append(b[:headLen+9], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1) }),
-		"too long a form":  change(func(b []byte) []byte { return append(b[:headLen+9], append([]byte{0x81, 0}, b[headLen+10:]...)...) }),
-		"a count of 0":     change(func(b []byte) []byte { return append(b[:len(b)-2], 0) }),
-		"too much":         change(func(b []byte) []byte { return append(b[:len(b)-2], 0xff, 0xff, 0xff, 0xff, 0x7f) }),
+		"far more counts": change(func(b []byte) []byte {
+			return append(b[:headLen+9], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1)
+		}),
+		"too long a form": change(func(b []byte) []byte { return append(b[:headLen+9], append([]byte{0x81, 0}, b[headLen+10:]...)...) }),
+		"a count of 0":    change(func(b []byte) []byte { return append(b[:len(b)-2], 0) }),
+		"too much":        change(func(b []byte) []byte { return append(b[:len(b)-2], 0xff, 0xff, 0xff, 0xff, 0x7f) }),
 	} {
 		if h, err := decode(b, nil); err == nil {
 			t.Errorf("%s: %+v", name, h)
