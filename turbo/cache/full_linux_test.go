@@ -1,0 +1,38 @@
+package cache
+
+import (
+	"bytes"
+	"syscall"
+	"testing"
+
+	"edgerouter/turbo/content"
+)
+
+// TestFullDisk: on a file system without room, what is small is served from memory
+// and what is large is refused.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512k"); err != nil {
+		t.Skipf("a file system of its own cannot be mounted here (%v)", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }) // after Close, which was registered later
+	c := open(t, Options{Dir: dir})
+	large := text(1, 400_000)
+	if cp, err := c.Object(content.IDOf(large)).Load(t.Context(), from(large)); err != nil || !bytes.Equal(whole(t, cp), large) {
+		t.Fatal(err)
+	}
+	more := text(2, 300_000)
+	if _, err := c.Object(content.IDOf(more)).Load(t.Context(), from(more)); err == nil {
+		t.Error("a file for which there is no room came here")
+	}
+	for i := range 20 {
+		small := text(10+i, 30_000)
+		cp, err := c.Object(content.IDOf(small)).Load(t.Context(), from(small))
+		if err != nil || !bytes.Equal(whole(t, cp), small) {
+			t.Errorf("small file %d: %v", i, err)
+		}
+	}
+	if c.Stats.DiskErrors.Load() == 0 {
+		t.Error("no error of the disk was counted")
+	}
+}
