@@ -32,6 +32,10 @@ func siteFile(version int) []byte {
 	return b.Bytes()
 }
 
+// assetName has a hash in it: only what stays fresh is a dictionary to browsers
+// (RFC 9842 section 2.1.4).
+func assetName(version int) string { return fmt.Sprintf("/app.3f2a9c%02d.js", version) }
+
 // deploySite puts a version into the node's store and changes the definition of
 // the quick start's site to it.
 func deploySite(t *testing.T, e *edge, version int) {
@@ -39,8 +43,8 @@ func deploySite(t *testing.T, e *edge, version int) {
 	var site bytes.Buffer
 	w := tar.NewWriter(&site)
 	for name, body := range map[string][]byte{
-		"index.html": []byte("<!DOCTYPE html>\n<title>loading</title>\n<p id=\"there\">a deploy</p>\n<script src=\"/app.js\"></script>\n"),
-		"app.js":     siteFile(version),
+		"index.html":           []byte("<!DOCTYPE html>\n<title>loading</title>\n<p id=\"there\">a deploy</p>\n<script src=\"" + assetName(version) + "\"></script>\n"),
+		assetName(version)[1:]: siteFile(version),
 	} {
 		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(body)), Typeflag: tar.TypeReg}); err != nil {
 			t.Fatal(err)
@@ -137,7 +141,7 @@ func TestQuickStartSite(t *testing.T) {
 	offered := false
 	for end := 40; end > 0 && !offered; end-- {
 		var asked bool
-		b.eval(`(() => { window.got = null; fetch("/app.js", {cache: "reload"}).then(async r => {
+		b.eval(`(() => { window.got = null; fetch("`+assetName(2)+`", {cache: "reload"}).then(async r => {
 			const text = await r.text()
 			const timing = performance.getEntriesByName(r.url).at(-1)
 			window.got = {Encoding: r.headers.get("content-encoding") || "", Size: timing ? timing.encodedBodySize : -1, Whole: text.startsWith("`+whole+`")}
