@@ -22,6 +22,17 @@ type TLSOptions struct {
 	Tickets *Tickets
 }
 
+// suites are the cipher suites of TLS 1.2: those with forward secrecy and
+// authenticated encryption. crypto/tls has CBC ones as well, for clients of before
+// 2014, and chooses the order. TLS 1.3 has no others, and no setting for them.
+func suites() []uint16 {
+	return []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	}
+}
+
 // TLSConfig is the configuration of a TLS listener that takes its certificates
 // from the store. It may be cloned; its Certificates must stay empty.
 func (s *Store) TLSConfig(opts TLSOptions) *tls.Config {
@@ -36,6 +47,7 @@ func (s *Store) TLSConfig(opts TLSOptions) *tls.Config {
 	}
 	cfg := &tls.Config{
 		MinVersion:             opts.MinVersion,
+		CipherSuites:           suites(),
 		CurvePreferences:       opts.Curves,
 		NextProtos:             opts.NextProtos,
 		GetCertificate:         s.GetCertificate,

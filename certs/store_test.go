@@ -115,6 +115,15 @@ func TestHandshake(t *testing.T) {
 		t.Error("TLS 1.2 is accepted where 1.3 is the least")
 	}
 
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		client := insecure("both.example.com")
+		client.MaxVersion, client.CipherSuites = tls.VersionTLS12, []uint16{suite.ID}
+		_, err := handshake(t, server, client)
+		if want := strings.HasPrefix(suite.Name, "TLS_ECDHE_") && !strings.Contains(suite.Name, "_CBC_") && !suite.Insecure; (err == nil) != want {
+			t.Errorf("TLS 1.2 with %s alone: %v", suite.Name, err)
+		}
+	}
+
 	for _, maxVersion := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, name := range []string{"unknown.example.com", ""} {
 			client := insecure(name)
