@@ -56,7 +56,7 @@ type Peer struct {
 
 func peerRows(s *gateway.Snapshot) []Peer {
 	rows := []Peer{}
-	for _, a := range s.Apps {
+	for a := range s.Apps.All() {
 		for _, p := range a.Peers() {
 			rows = append(rows, Peer{App: a.ID(), PeerStatus: p})
 		}
@@ -66,8 +66,8 @@ func peerRows(s *gateway.Snapshot) []Peer {
 
 func (a *Admin) apps(ctx *fasthttp.RequestCtx) {
 	s := a.deps.Snapshot()
-	answer := AppsAnswer{s.Generation, s.AppliedAt, make([]App, 0, len(s.Apps))}
-	for _, one := range s.Apps {
+	answer := AppsAnswer{s.Generation, s.AppliedAt, make([]App, 0, s.Apps.Len())}
+	for one := range s.Apps.All() {
 		answer.Apps = append(answer.Apps, a.describe(one))
 	}
 	answer.Apps = append(answer.Apps, a.unserved(s, a.deps.Sources())...)

@@ -60,8 +60,8 @@ func (a *Admin) unserved(s *gateway.Snapshot, sources []discovery.Status) []App 
 				continue
 			}
 			if there == nil {
-				there = make(map[string]bool, len(s.Apps))
-				for _, one := range s.Apps {
+				there = make(map[string]bool, s.Apps.Len())
+				for one := range s.Apps.All() {
 					there[one.ID()] = true
 				}
 			}

@@ -50,7 +50,7 @@ type cell struct {
 // and which are gone.
 func (r *rowSet) look(a *Admin, s *gateway.Snapshot, sources []discovery.Status) (changed []*Row, gone []string, seen census) {
 	if r.cells == nil {
-		r.cells = make(map[string]*cell, len(s.Apps))
+		r.cells = make(map[string]*cell, s.Apps.Len())
 	}
 	r.round++
 	found := troubles{}
@@ -79,7 +79,7 @@ func (r *rowSet) look(a *Admin, s *gateway.Snapshot, sources []discovery.Status)
 		r.cells[id] = c
 		changed = append(changed, &c.row)
 	}
-	for _, one := range s.Apps {
+	for one := range s.Apps.All() {
 		peers := one.Peers()
 		note(one.ID(), one, peers, func() App { return a.describe(one) })
 		found.application(one.ID(), one.State, one.Problems, peers)

@@ -26,13 +26,15 @@ const (
 	changeLimit = 5 * time.Second
 )
 
-// changer asks the probe's host who answers, every 2 ms, with or without
-// changing the probe's peer ten times a second. It asks in both cases, so that
-// the changes are the only difference.
+// changer asks the probe's host who answers, every 2 ms, and changes the probe's
+// peer ten times a second or not. It asks in both cases, and writes as many files:
+// both are work of the load's core, and with PREEMPT_NONE nothing else runs there
+// meanwhile. The proxy's work is so the only difference.
 type changer struct {
 	bed     *bed
 	applied *hdrhistogram.Histogram // nanoseconds from the rename to the first answer by the new peer
 	path    string
+	unread  string    // a file that no proxy reads or watches
 	content [2][]byte // of the file, by the probe's peer
 
 	conn net.Conn
@@ -48,6 +50,10 @@ func newChanger(b *bed) (*changer, error) {
 		name = "nginx.conf"
 	}
 	c.path = filepath.Join(b.job.Dir, name)
+	c.unread = filepath.Join(b.job.Dir, "unread", filepath.Base(name))
+	if err := os.MkdirAll(filepath.Dir(c.unread), 0o755); err != nil {
+		return nil, fmt.Errorf("make a folder for what no proxy reads: %w", err)
+	}
 	for i := range c.content {
 		job := b.job
 		job.Probe = i
@@ -86,10 +92,13 @@ func (c *changer) run(ctx context.Context, changing bool) error {
 			return nil
 		case <-tick.C:
 		}
-		if changing && began.IsZero() && !time.Now().Before(next) {
+		if began.IsZero() && !time.Now().Before(next) {
 			next = next.Add(changeEvery)
-			began = time.Now()
-			if err := c.change(); err != nil {
+			edit := c.editUnread
+			if changing {
+				began, edit = time.Now(), c.change
+			}
+			if err := edit(); err != nil {
 				return fmt.Errorf("change the configuration of %s: %w", c.bed.proxy.Name(), err)
 			}
 		}
@@ -113,16 +122,23 @@ func (c *changer) run(ctx context.Context, changing bool) error {
 func (c *changer) change() error {
 	b := c.bed
 	b.job.Probe = 1 - b.job.Probe
-	if err := os.WriteFile(c.path+".new", c.content[b.job.Probe], 0o644); err != nil {
-		return err
-	}
-	if err := os.Rename(c.path+".new", c.path); err != nil {
+	if err := replaceFile(c.path, c.content[b.job.Probe]); err != nil {
 		return err
 	}
 	if b.proxy.Name() == "nginx" {
 		return b.process.Signal(syscall.SIGHUP) // what nginx -s reload sends
 	}
 	return nil
+}
+
+// editUnread writes what a change would, where it changes nothing.
+func (c *changer) editUnread() error { return replaceFile(c.unread, c.content[c.bed.job.Probe]) }
+
+func replaceFile(path string, content []byte) error {
+	if err := os.WriteFile(path+".new", content, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // ask sends the probe's request on a kept connection, and on a new one when that

@@ -30,7 +30,7 @@ func reloadScenario(name, title, about string, apps int, takes func(string) bool
 		name: name, title: title,
 		about: about + "Small requests at a constant rate (--rate) through both windows; a change is in service when a request " +
 			"to the changed application is answered by its new peer. The application's file is replaced by a rename; " +
-			"it is one of its own beside the others unless --reload-one-file is given. p50 and p99 are medians over the slices, " +
+			"it is one of its own beside the others unless --reload-one-file is given. Without changes the same file is written as often where no proxy looks. p50 and p99 are medians over the slices, " +
 			"and moved is the median of the ratios of a slice with changes to the one before it without.",
 		columns: reloadColumns, ratios: []string{"p99_us", "p99_moved", "applied_p50_ms"},
 		open: true,

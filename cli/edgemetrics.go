@@ -71,7 +71,7 @@ func writePeers(w io.Writer, s *gateway.Snapshot) {
 		upstream.PeerStatus
 	}
 	var rows []row
-	for _, a := range s.Apps {
+	for a := range s.Apps.All() {
 		for _, p := range a.Peers() {
 			rows = append(rows, row{a.ID(), p})
 		}

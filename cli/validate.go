@@ -32,7 +32,7 @@ Ends with code 1 when there is a problem.`,
 			}
 			running := offlineSnapshot(found.Apps)
 			problems := append(found.Problems, conflictProblems(args[0], running)...)
-			for _, a := range running.Apps {
+			for a := range running.Apps.All() {
 				for _, p := range a.Problems {
 					if a.State == gateway.StateUnavailable {
 						fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", p.Error())

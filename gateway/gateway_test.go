@@ -22,10 +22,10 @@ func TestApplyServes(t *testing.T) {
 	f.wantAsk(t, "b.example.com", "/", "http://b")
 	f.wantAsk(t, "c.example.com", "/", "")
 	s := f.Snapshot()
-	if s.Generation != 1 || len(s.Apps) != 2 || s.Apps[0].ID() != "a" || s.Apps[1].Source != "file" {
-		t.Errorf("snapshot %d has %d applications", s.Generation, len(s.Apps))
+	if s.Generation != 1 || s.Apps.Len() != 2 || s.Apps.At(0).ID() != "a" || s.Apps.At(1).Source != "file" {
+		t.Errorf("snapshot %d has %d applications", s.Generation, s.Apps.Len())
 	}
-	if d := s.Apps[0].Describe(); !strings.Contains(d, "a.example.com") {
+	if d := s.Apps.At(0).Describe(); !strings.Contains(d, "a.example.com") {
 		t.Errorf("Describe: %q", d)
 	}
 	if e := f.Lookup([]byte("a.example.com"), []byte("/"), nil); !e.Direct || e.Observer == nil || e.App != "a" {
@@ -182,7 +182,7 @@ func TestBrokenThenRemoved(t *testing.T) {
 	f.Apply(files(peers("a", "http://bad", "a.example.com")))
 	f.Apply(files())
 	f.wantAsk(t, "a.example.com", "/", "")
-	if len(f.Snapshot().Apps) != 0 {
+	if f.Snapshot().Apps.Len() != 0 {
 		t.Error("a removed application still shows")
 	}
 }
@@ -328,8 +328,8 @@ func TestDuplicateIDs(t *testing.T) {
 		f.Apply(files(peers("b", "http://b", "b.example.com"), peers("a", "http://1", "a.example.com"), peers("a", "http://2", "a.example.com")))
 		f.wantAsk(t, "a.example.com", "/", "http://1")
 	}
-	if len(f.Snapshot().Apps) != 2 {
-		t.Errorf("%d applications", len(f.Snapshot().Apps))
+	if f.Snapshot().Apps.Len() != 2 {
+		t.Errorf("%d applications", f.Snapshot().Apps.Len())
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Snapshot) index() *hostIndex {
 	h := &s.hosts
 	h.once.Do(func() {
 		h.exact, h.wildcards = map[string]bool{}, map[string]bool{}
-		for _, a := range s.Apps {
+		for a := range s.Apps.All() {
 			if a.State == StateBroken {
 				continue
 			}

@@ -30,7 +30,7 @@ func TestRandomChanges(t *testing.T) {
 			fresh.fakes.broken["http://broken"] = errors.New("broken")
 			fresh.Apply(sets)
 			there := map[string]bool{}
-			for _, a := range f.Snapshot().Apps {
+			for a := range f.Snapshot().Apps.All() {
 				there[a.ID()] = true
 				switch other := fresh.Snapshot().App(a.ID()); {
 				case other.State == StateBroken && good[a.ID()]:
@@ -48,9 +48,9 @@ func TestRandomChanges(t *testing.T) {
 					delete(good, id)
 				}
 			}
-			if len(f.Snapshot().Apps) != len(fresh.Snapshot().Apps) || f.Snapshot().problems != fresh.Snapshot().problems {
+			if f.Snapshot().Apps.Len() != fresh.Snapshot().Apps.Len() || f.Snapshot().problems != fresh.Snapshot().problems {
 				t.Fatalf("seed %d step %d: %d applications and %d problems, a fresh gateway has %d and %d", seed, step,
-					len(f.Snapshot().Apps), f.Snapshot().problems, len(fresh.Snapshot().Apps), fresh.Snapshot().problems)
+					f.Snapshot().Apps.Len(), f.Snapshot().problems, fresh.Snapshot().Apps.Len(), fresh.Snapshot().problems)
 			}
 			if anyKept(f) {
 				continue // it serves what the fresh one has never seen
@@ -82,7 +82,7 @@ func TestRandomChanges(t *testing.T) {
 }
 
 func anyKept(f *fixture) bool {
-	return slices.ContainsFunc(f.Snapshot().Apps, func(a *App) bool { return a.State == StateKept })
+	return slices.ContainsFunc(slices.Collect(f.Snapshot().Apps.All()), func(a *App) bool { return a.State == StateKept })
 }
 
 // randomEdit changes, adds, removes, moves or breaks an application.

@@ -131,7 +131,7 @@ func waitGeneration(t testing.TB, g *gateway.Gateway, above uint64, events <-cha
 func TestChangeOfOneAmongMany(t *testing.T) {
 	const n = 2000
 	c := startChain(t, manyJSON(n, 1000))
-	if got := len(c.gw.Snapshot().Apps); got != n {
+	if got := c.gw.Snapshot().Apps.Len(); got != n {
 		t.Fatalf("%d applications, want %d", got, n)
 	}
 	other := c.gw.Lookup([]byte("app-00001.example.com"), []byte("/api/x"), nil)

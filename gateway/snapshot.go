@@ -13,7 +13,7 @@ type Snapshot struct {
 	// Generation counts the changes that were applied; 0 before the first.
 	Generation uint64
 	Table      *router.Table
-	Apps       []*App // in source order, then as declared
+	Apps       Apps // in source order, then as declared
 	Conflicts  []Conflict
 	AppliedAt  time.Time
 
@@ -57,7 +57,7 @@ func (a *App) Describe() string { return app.Describe(a.Definition) }
 
 // App finds an application by id; nil when there is none.
 func (s *Snapshot) App(id string) *App {
-	for _, a := range s.Apps {
+	for a := range s.Apps.All() {
 		if a.Definition.ID == id {
 			return a
 		}

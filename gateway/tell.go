@@ -34,7 +34,7 @@ func (g *Gateway) tell(previous, next *Snapshot, c *change, took time.Duration) 
 	slices.SortFunc(c.old, byID)
 	slices.SortFunc(c.new, byID)
 	changes := app.Diff(c.old, c.new)
-	line := g.opts.Log.Info().Uint64("generation", next.Generation).Int("apps", len(next.Apps)).
+	line := g.opts.Log.Info().Uint64("generation", next.Generation).Int("apps", next.Apps.Len()).
 		Int("changed", len(changes)).Dur("took", took)
 	if len(changes) > 0 {
 		text := make([]string, 0, min(len(changes), maxLogged))

@@ -44,8 +44,6 @@ const (
 	maxFile = 1 << 20
 	// settle is how long something has to be wrong, or gone, before it counts.
 	settle = time.Second
-	// paceSlice is how long a look at many files goes on before it makes room.
-	paceSlice = 250 * time.Microsecond
 	// fresh is how long after its last modification a file is read again even if
 	// size and time are the same (see discovery/file).
 	fresh = 2500 * time.Millisecond
@@ -149,7 +147,7 @@ func (s *Source) Run(ctx context.Context, set func([]*certs.Certificate, []certs
 func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate, []certs.Problem)) time.Duration {
 	s.pace = pace.Pacer{}
 	if s.emitted {
-		s.pace = pace.NewSlices(paceSlice)
+		s.pace = pace.New()
 	}
 	if l.All || l.Asked || s.lost {
 		paths, err := s.walk()

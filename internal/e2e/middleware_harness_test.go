@@ -51,7 +51,7 @@ func newFileEdge(t testing.TB, file string, trusted ...string) *edge {
 	}
 	g := gateway.New(gateway.Options{Builders: kinds.Builders(), Middlewares: kinds.Middlewares(), Metrics: metrics.NewSet(), Log: zerolog.Nop()})
 	g.Apply([]gateway.SourceSet{{Source: "file", Apps: apps}})
-	for _, a := range g.Snapshot().Apps {
+	for a := range g.Snapshot().Apps.All() {
 		if a.State != gateway.StateRunning {
 			t.Fatalf("%s is %s: %v", a.ID(), a.State, a.Problems)
 		}
