@@ -176,7 +176,7 @@ func (b *bed) host(i int) string {
 }
 
 func (b *bed) get(ctx context.Context, secure bool, host, target string) ([]byte, error) {
-	resp, body, err := b.fetch(ctx, secure, load.NewRequest("GET", host, target, 0, "Connection: close"))
+	resp, body, err := b.fetch(ctx, secure, load.NewRequest("GET", host, target, 0, "Connection: close", authorization))
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("status %d: %.200s", resp.StatusCode, body)
 	}

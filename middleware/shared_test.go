@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,10 +127,10 @@ func TestInFlightOfACluster(t *testing.T) {
 	for _, by := range []string{"client_ip", "application", "header:X-Key"} {
 		synctest.Test(t, func(t *testing.T) {
 			leave := make(chan struct{})
-			hold := false
+			var hold atomic.Bool
 			cluster := newNodes(t, 3, func(d Deps) (Wrapper, error) { return NewInFlight(app.InFlightOpts{Amount: 5, Per: by}, d) },
 				func(*fasthttp.RequestCtx) {
-					if hold {
+					if hold.Load() {
 						<-leave
 					}
 				})
@@ -139,12 +140,12 @@ func TestInFlightOfACluster(t *testing.T) {
 				cluster.handlers[i](ctx)
 				return !limited(ctx)
 			}
-			hold = true
+			hold.Store(true)
 			for i := range 5 {
 				go ask(i % 2)
 			}
 			time.Sleep(time.Second)
-			hold = false
+			hold.Store(false)
 			for i := range 3 {
 				if ask(i) {
 					t.Errorf("per %s: node %d lets in a sixth", by, i)
@@ -157,10 +158,10 @@ func TestInFlightOfACluster(t *testing.T) {
 					t.Errorf("per %s: node %d does not let in a fifth", by, i)
 				}
 			}
-			hold = true
+			hold.Store(true)
 			go ask(2)
 			time.Sleep(time.Second)
-			hold = false
+			hold.Store(false)
 			if ask(0) || ask(1) {
 				t.Errorf("per %s: more than five", by)
 			}

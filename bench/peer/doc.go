@@ -47,7 +47,13 @@ type Job struct {
 	Env          []string
 	// Site makes the only application a static site.
 	Site *Site
+	// Guarded has edgerouter ask for BearerToken and look each client up among
+	// 10,000 IP rules.
+	Guarded bool
 }
+
+// BearerToken is what a guarded job asks for.
+const BearerToken = "the token of the benchmark"
 
 // Host is the only host of a Job without Apps.
 const Host = "bench.test"

@@ -70,7 +70,11 @@ func Applications(j Job) (map[string][]byte, error) {
 	case j.LambdaRegion != "":
 		apps = append(apps, lambdaApplication(j.LambdaRegion))
 	case j.Apps == 0:
-		apps = append(apps, application("bench", Host, []string{"/"}, peers))
+		a := application("bench", Host, []string{"/"}, peers)
+		if j.Guarded {
+			a["backend"] = object{"kind": "auth_v0", "auth_v0_opts": object{"bearer_token": BearerToken, "authorized_backend": a["backend"]}}
+		}
+		apps = append(apps, a)
 	}
 	for i := range j.Apps {
 		apps = append(apps, application(fmt.Sprintf("app-%05d", i), AppHost(i), Prefixes[:], peers))
@@ -119,7 +123,20 @@ func (e Edgerouter) Plan(j Job) (Plan, error) {
 	if j.Site != nil {
 		argv = append(argv, "--turbocharger-store", j.Site.Store)
 	}
+	if j.Guarded {
+		out["ip.hcl"] = ipRules()
+		argv = append(argv, "--ip-rules", j.path("ip.hcl"))
+	}
 	return Plan{Argv: j.within(append(argv, e.Args...)), Files: out}, nil
+}
+
+// ipRules are 10,000 rules of lengths that differ, and the one for loopback.
+func ipRules() []byte {
+	rules := []byte("allow_all { prefix = \"127.0.0.0/8\" }\n")
+	for i := range 10_000 {
+		rules = fmt.Appendf(rules, "allow_all { prefix = \"10.%d.%d.0/%d\" }\n", i/256, i%256, 24+i%9)
+	}
+	return rules
 }
 
 // Built is a proxy that is built into this program: a subcommand of bench.

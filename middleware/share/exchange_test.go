@@ -25,6 +25,12 @@ type wires struct {
 	sent  int // bytes
 }
 
+func (w *wires) bytes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent
+}
+
 type node struct {
 	*Exchange
 	on   *wires
@@ -200,10 +206,10 @@ func TestInFlightIsTold(t *testing.T) {
 		la.set(12, 0)
 		pass(2 * every)
 		lb.want(t, "b, when nothing is in flight", map[uint64]int64{})
-		before := w.sent
+		before := w.bytes()
 		pass(10 * time.Second)
-		if w.sent != before {
-			t.Errorf("%d bytes about nothing", w.sent-before)
+		if n := w.bytes(); n != before {
+			t.Errorf("%d bytes about nothing", n-before)
 		}
 	})
 }
@@ -229,17 +235,21 @@ func TestOneSpeaks(t *testing.T) {
 		runtime.GC()
 		pass(2 * every)
 		lb.want(t, "one is gone", map[uint64]int64{1: 3, 2: 1})
+		a.mu.Lock()
 		if n := len(a.limits[1]); n != 1 {
 			t.Errorf("%d limits are kept", n)
 		}
+		a.mu.Unlock()
 		runtime.KeepAlive(second)
 		second = nil
 		runtime.GC()
 		pass(2 * every)
 		lb.want(t, "both are gone", map[uint64]int64{})
+		a.mu.Lock()
 		if n := len(a.limits); n != 0 {
 			t.Errorf("%d ids are kept", n)
 		}
+		a.mu.Unlock()
 	})
 }
 
@@ -276,14 +286,18 @@ func TestStrangeMessages(t *testing.T) {
 				a.Receive(m)
 			}
 		}
+		a.mu.Lock()
 		if len(a.peers) != maxPeers || a.peers[1].size != maxHeld {
 			t.Errorf("%d peers, %d counts", len(a.peers), a.peers[1].size)
 		}
+		a.mu.Unlock()
 		pass(silentAfter + every)
 		la.want(t, "long after", map[uint64]int64{})
+		a.mu.Lock()
 		if len(a.peers) != 0 {
 			t.Errorf("%d peers are left", len(a.peers))
 		}
+		a.mu.Unlock()
 	})
 }
 
@@ -305,9 +319,8 @@ func TestLargestAreTold(t *testing.T) {
 		}
 		lb.mu.Unlock()
 		a.metric(t, fmt.Sprintf("er_limit_counts_dropped_total %d", 2*maxCounts+1))
-		t.Logf("%d bytes", w.sent)
-		if w.sent > 64<<10 {
-			t.Errorf("%d bytes at one time", w.sent)
+		if n := w.bytes(); n > 64<<10 {
+			t.Errorf("%d bytes at one time", n)
 		}
 	})
 }
