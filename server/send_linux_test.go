@@ -36,7 +36,7 @@ func TestSendFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { f.Close() }) // after the server has ended
 	const offset = 4321
 	filling := strings.Repeat("x", 20_000) // a head that does not fit anywhere at once
 	r := start(t, func(_ *server.Config, e *router.Entry) {
