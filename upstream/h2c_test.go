@@ -296,16 +296,14 @@ func TestH2CClientGoes(t *testing.T) {
 			case "/stream":
 				w.(http.Flusher).Flush()
 			case "/large":
-				go func() { over <- struct{}{} }()
-				for b := make([]byte, 64<<10); ; {
-					if _, err := w.Write(b); err != nil {
-						return
-					}
-					select {
-					case arrived <- struct{}{}:
-					default:
-					}
+				b := make([]byte, 64<<10)
+				_, err := w.Write(b)
+				arrived <- struct{}{}
+				for err == nil {
+					_, err = w.Write(b)
 				}
+				over <- struct{}{}
+				return
 			case "/quick":
 				return
 			}

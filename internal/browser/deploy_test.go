@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"edgerouter/internal/testkit"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func TestPrometheus(t *testing.T) {
 		t.Fatalf("promtool: %v\n%s", err, out)
 	}
 	e := observed(t)
-	dir, listen := t.TempDir(), freePort(t)
+	dir, listen := t.TempDir(), testkit.FreeAddr(t)
 	config := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs:\n  - job_name: edgerouter\n    static_configs: [{targets: [%q]}]\n", rules+"/*.yml", e.admin), 0o600); err != nil {
 		t.Fatal(err)

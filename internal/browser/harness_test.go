@@ -2,11 +2,11 @@ package browser
 
 import (
 	"context"
+	"edgerouter/internal/testkit"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -94,7 +94,7 @@ func startEdge(t *testing.T, definitions string, more ...string) *edge {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	e := &edge{t: t, binary: path, admin: freePort(t), http: freePort(t), https: freePort(t), token: filepath.Join(dir, "data", "admin-token"), apps: filepath.Join(dir, "apps.json")}
+	e := &edge{t: t, binary: path, admin: testkit.FreeAddr(t), http: testkit.FreeAddr(t), https: testkit.FreeAddr(t), token: filepath.Join(dir, "data", "admin-token"), apps: filepath.Join(dir, "apps.json")}
 	e.write(definitions)
 	args := append([]string{
 		"serve", "--dev", "--docker", "off", "--http", e.http, "--https", e.https, "--admin", e.admin,
@@ -188,16 +188,6 @@ func (e *edge) eventually(what string, ok func() bool) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // origin is a peer that answers.
 func origin(t *testing.T) string {
 	t.Helper()
@@ -221,28 +211,41 @@ type tab struct {
 }
 
 // browser is started once: each tab is in a context of its own, with no cookies
-// and nothing stored. Whoever needs it has asked for chromium before.
+// and nothing stored. It takes any certificate. Whoever needs it has asked for
+// chromium before.
 var browser = sync.OnceValues(func() (context.Context, error) {
+	ctx, end, err := launch(chromedp.Flag("ignore-certificate-errors", true))
+	closing = append(closing, end)
+	return ctx, err
+})
+
+// launch starts a browser, which end stops.
+func launch(more ...chromedp.ExecAllocatorOption) (ctx context.Context, end func(), err error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		return nil, err
+		return nil, func() {}, err
 	}
 	profile, err := os.MkdirTemp("", "edgerouter-chromium")
 	if err != nil {
-		return nil, err
+		return nil, func() {}, err
 	}
-	closing = append(closing, func() { os.RemoveAll(profile) })
-	ctx, end := chromedp.NewExecAllocator(context.Background(),
+	options := append([]chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true),
-		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("ignore-certificate-errors", true),
-		chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(time.Minute))
-	closing = append(closing, end)
-	ctx, end = chromedp.NewContext(ctx)
-	closing = append(closing, func() { _ = chromedp.Cancel(ctx); end() })
-	return ctx, chromedp.Do(ctx)
-})
+		chromedp.Flag("force-prefers-reduced-motion", true),
+		chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(time.Minute),
+	}, more...)
+	allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, endContext := chromedp.NewContext(allocator)
+	end = func() {
+		_ = chromedp.Cancel(ctx)
+		endContext()
+		endAllocator()
+		os.RemoveAll(profile)
+	}
+	return ctx, end, chromedp.Do(ctx)
+}
 
 func openTab(t *testing.T, width, height int64) *tab {
 	t.Helper()
@@ -251,10 +254,28 @@ func openTab(t *testing.T, width, height int64) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return tabOf(t, root, width, height)
+}
+
+// openStrict is openTab in a browser of its own, which checks certificates with
+// what the home folder has.
+func openStrict(t *testing.T, width, height int64) *tab {
+	t.Helper()
+	need(t, "chromium")
+	root, end, err := launch()
+	t.Cleanup(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tabOf(t, root, width, height)
+}
+
+func tabOf(t *testing.T, root context.Context, width, height int64) *tab {
+	t.Helper()
 	ctx, end := chromedp.NewContext(root, chromedp.WithNewBrowserContext())
 	t.Cleanup(end)
 	b := &tab{t: t, ctx: ctx}
-	err = chromedp.Listen(ctx, func(event any) {
+	err := chromedp.Listen(ctx, func(event any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		switch e := event.(type) {

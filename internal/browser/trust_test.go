@@ -20,7 +20,7 @@ func TestDevelopmentCAIsTrusted(t *testing.T) {
 	if _, err := exec.LookPath("certutil"); err != nil {
 		testkit.Missing(t, "chromium", "no certutil, which puts the CA into a browser's store: apt-get install libnss3-tools")
 	}
-	secure := freePort(t)
+	secure := testkit.FreeAddr(t)
 	e := startEdge(t, `{"apps": [{"id": "panel", "frontends": [{"kind": "hostname", "hostname": "panel.localhost"}],
 		"backend": {"kind": "edgerouter_admin"}}]}`, "--https", secure)
 	_, port, _ := strings.Cut(secure, ":")
@@ -28,7 +28,7 @@ func TestDevelopmentCAIsTrusted(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 
-	stranger := openTab(t, 1200, 800)
+	stranger := openStrict(t, 1200, 800)
 	if err := chromedp.Do(stranger.ctx, chromedp.Navigate(page)); err == nil || !strings.Contains(err.Error(), "ERR_CERT_AUTHORITY_INVALID") {
 		t.Errorf("a browser that was not told to trust the CA: %v", err)
 	}
@@ -51,7 +51,7 @@ func TestDevelopmentCAIsTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	friend := openTab(t, 1200, 800)
+	friend := openStrict(t, 1200, 800)
 	// The browser is told the password once, as people do in its dialogue.
 	friend.do(chromedp.Navigate(strings.Replace(page, "//", "//:"+strings.TrimSpace(string(token))+"@", 1)))
 	friend.open(page)
