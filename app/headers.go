@@ -12,7 +12,7 @@ func SecretHeader(name string) bool {
 	case "cookie", "set-cookie":
 		return true
 	}
-	for _, word := range [...]string{"auth", "token", "secret", "passw", "credential", "signature", "session"} {
+	for _, word := range [...]string{"auth", "token", "secret", "passw", "passphrase", "pwd", "bearer", "jwt", "credential", "signature", "session"} {
 		if strings.Contains(lower, word) {
 			return true
 		}
@@ -59,7 +59,7 @@ func (c *checker) headerMap(a *at, m map[string]string) {
 		c.fault(a.entry(name), "", checkHeaderName(name))
 		lower := strings.ToLower(name)
 		if other, ok := seen[lower]; ok {
-			c.add(a.entry(name), "", "the same header as "+other+"; case does not matter", "remove one of them")
+			c.add(a.entry(name), "", "the same header as "+shownName(other)+"; case does not matter", "remove one of them")
 		}
 		seen[lower] = name
 		value := m[name]
@@ -85,8 +85,8 @@ func (c *checker) secret(a *at, s Secret) {
 	if _, bad := controlIn(string(s)); bad || s == "" {
 		return
 	}
+	c.reference(a, s)
 	if s.IsReference() {
-		c.reference(a, s)
 		return
 	}
 	if strings.TrimSpace(string(s)) != string(s) {
@@ -94,8 +94,13 @@ func (c *checker) secret(a *at, s Secret) {
 	}
 }
 
-// reference checks that a file: or env: reference names something.
+// reference checks that a file: or env: reference names something, and that a
+// secret is not what is shown of one.
 func (c *checker) reference(a *at, s Secret) {
+	if s.isRedacted() {
+		c.add(a, string(s), "is what is shown of a secret, and not the secret", "write the secret itself (discovery cat --secrets prints it), file:PATH or env:NAME")
+		return
+	}
 	switch s {
 	case fileReference:
 		c.add(a, string(s), "names no file", "write file:PATH")

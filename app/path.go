@@ -46,13 +46,13 @@ func (p fieldPath) String() string {
 		switch {
 		case s.isKey:
 			b.WriteByte('[')
-			b.WriteString(strconv.Quote(shorten(s.key)))
+			b.WriteString(strconv.Quote(shownName(s.key)))
 			b.WriteByte(']')
 		case s.name != "":
 			if b.Len() > 0 {
 				b.WriteByte('.')
 			}
-			b.WriteString(clean(shorten(s.name)))
+			b.WriteString(clean(shownName(s.name)))
 		default:
 			b.WriteByte('[')
 			b.WriteString(strconv.Itoa(s.index))
@@ -60,6 +60,20 @@ func (p fieldPath) String() string {
 		}
 	}
 	return b.String()
+}
+
+// shownName is the name of a field or an entry as it may be shown. One that was
+// given may be an address with credentials, or a header's line, user:hash or the
+// like that was put where a name belongs: "***" stands for what may be secret.
+func shownName(s string) string {
+	s = shorten(s)
+	if shown := withoutCredentials(s); shown != s || strings.Contains(s, "://") {
+		return shown
+	}
+	if i := strings.IndexAny(s, ":= "); i >= 0 && !strings.HasPrefix(s, "[") && strings.Trim(s[i:], ":0123456789") != "" {
+		return s[:i+1] + "***"
+	}
+	return s
 }
 
 // within says whether p is q or a part of it.

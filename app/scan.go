@@ -229,15 +229,16 @@ func (s *scanner) word() string {
 		s.unexpected("a value")
 		return ""
 	}
-	text := shorten(string(s.data[s.pos:end]))
-	suggestion := "texts stand in double quotes"
-	switch lower := strings.ToLower(text); lower {
+	// Another word is not repeated: it may be a secret without its quotes.
+	message, suggestion := "this is not a value", "texts stand in double quotes"
+	word := string(s.data[s.pos:end])
+	switch lower := strings.ToLower(word); lower {
 	case "true", "false", "null":
-		suggestion = "write " + lower
+		message, suggestion = word+" is not a value", "write "+lower
 	case "none", "nil", "undefined":
-		suggestion = "leave the field out"
+		message, suggestion = word+" is not a value", "leave the field out"
 	}
-	s.fail(s.pos, fmt.Sprintf("%s is not a value", text), suggestion)
+	s.fail(s.pos, message, suggestion)
 	return ""
 }
 

@@ -52,6 +52,14 @@ func (s Secret) IsReference() bool {
 	return strings.HasPrefix(string(s), fileReference) || strings.HasPrefix(string(s), envReference)
 }
 
+// isRedacted says whether this is what Redacted makes of a secret, which a
+// definition has that was copied from where it is shown. No secret looks so.
+func (s Secret) isRedacted() bool {
+	digits, ok := strings.CutPrefix(string(s), "***")
+	_, err := hex.DecodeString(digits)
+	return ok && err == nil && len(digits) == 4
+}
+
 // Resolve is the value of a secret: s itself, or what readFile and getenv say
 // for a reference. readFile is os.ReadFile or its like; getenv is os.LookupEnv.
 // One line ending at the end of a file is dropped, since editors and echo put

@@ -179,7 +179,7 @@ func (c *checker) basicAuth(x *BasicAuthOpts, a *at) {
 		c.add(a, "", "has neither users nor users_file, so that nobody may enter", "name one of them")
 	}
 	for i, user := range x.Users {
-		if user != "" && !user.IsReference() {
+		if user != "" && !user.IsReference() && !user.isRedacted() {
 			c.fault(a.field("users").item(i), user.Redacted(), checkHtpasswd(string(user)))
 		}
 		c.reference(a.field("users").item(i), user)

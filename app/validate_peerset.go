@@ -56,15 +56,16 @@ func (c *checker) weights(x *PeerSetOpts, a *at) {
 	}
 	known := map[string]bool{}
 	allZero := true
-	for _, addr := range x.Addrs {
-		known[addr] = true
+	shown := make([]string, len(x.Addrs))
+	for i, addr := range x.Addrs {
+		known[addr], shown[i] = true, withoutCredentials(addr)
 		if w, ok := x.Weights[addr]; !ok || w != 0 {
 			allZero = false
 		}
 	}
 	for _, addr := range sortedKeys(x.Weights) {
 		if !known[addr] {
-			c.add(a.entry(addr), "", "is not one of addrs", didYouMean(addr, x.Addrs))
+			c.add(a.entry(addr), "", "is not one of addrs", didYouMean(addr, shown))
 		}
 	}
 	if allZero && len(x.Addrs) > 0 {
