@@ -71,18 +71,18 @@ func ParseEvent(line string) (Event, error) {
 	}
 	fields := strings.SplitN(line, " ", 6)
 	if len(fields) < 6 {
-		return Event{}, fmt.Errorf("the event %q has %d fields, not TIME TYPE USER IMPERSONATOR BACKDATE JSON", shorten(line), len(fields))
+		return Event{}, fmt.Errorf("the event %q has %d fields, not TIME TYPE USER IMPERSONATOR BACKDATE JSON", beginning(line), len(fields))
 	}
 	at, err := time.Parse(TimeFormat, fields[0])
 	if err != nil || len(fields[0]) != len(TimeFormat) {
-		return Event{}, fmt.Errorf("the event %q does not begin with a time such as %s", shorten(line), TimeFormat)
+		return Event{}, fmt.Errorf("the event %q does not begin with a time such as %s", beginning(line), TimeFormat)
 	}
 	if !validType(fields[1]) {
-		return Event{}, fmt.Errorf("the event %q has no type made of letters, digits and dots after its time", shorten(line))
+		return Event{}, fmt.Errorf("the event %q has no type made of letters, digits and dots after its time", beginning(line))
 	}
 	data := json.RawMessage(fields[5])
 	if len(data) == 0 || data[0] != '{' || !json.Valid(data) {
-		return Event{}, fmt.Errorf("the event %q does not end with a JSON object", shorten(line))
+		return Event{}, fmt.Errorf("the event %q does not end with a JSON object", beginning(line))
 	}
 	return Event{
 		Time: at, Type: fields[1], User: fields[2], Impersonator: fields[3], Backdate: fields[4], Data: data,
@@ -98,17 +98,21 @@ func validType(s string) bool {
 	return s != ""
 }
 
-// shorten keeps a foreign line from filling an error, and its payload, which may
-// hold secrets, out of it.
-func shorten(line string) string {
-	if i := strings.IndexByte(line, '{'); i >= 0 {
-		line = line[:i] + "{...}"
+// beginning is what an error tells of a line that is no event: its time and its
+// type, as far as it has them. Anything else in it may be part of a secret.
+func beginning(line string) string {
+	at, rest, _ := strings.Cut(line, " ")
+	if _, err := time.Parse(TimeFormat, at); err != nil {
+		return "..."
 	}
-	if len(line) > 80 {
-		line = line[:80] + "..."
+	if typ, _, _ := strings.Cut(rest, " "); validType(typ) && len(typ) <= maxTold {
+		return at + " " + typ + " ..."
 	}
-	return line
+	return at + " ..."
 }
+
+// maxTold bounds, in bytes, how much of a foreign type an error repeats.
+const maxTold = 60
 
 // StreamStarted is the first line of a stream.
 func StreamStarted(now time.Time, stream string) string {

@@ -62,7 +62,7 @@ func headerLines(field string, set map[string]string) (lines []byte, names []str
 	sort.Strings(names)
 	for i, n := range names {
 		if !isToken(n) || strings.ContainsAny(set[n], "\r\n\x00") {
-			return nil, nil, fmt.Errorf("%s: %q: %q is not a field name and value", field, n, set[n])
+			return nil, nil, fmt.Errorf("%s: %q is not the name of a field, or its value has a control character", field, n)
 		}
 		switch wire.KindOf([]byte(n)) {
 		case wire.Host, wire.ContentLength, wire.TransferEncoding, wire.Connection, wire.Upgrade, wire.TE, wire.Expect, wire.Trailer:

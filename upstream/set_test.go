@@ -16,16 +16,16 @@ import (
 func TestNewRefuses(t *testing.T) {
 	good := []string{"http://127.0.0.1"}
 	for want, opts := range map[string]app.PeerSetOpts{
-		"addrs: \"ftp://x\"":                        {Addrs: []string{"ftp://x"}},
-		"retries.on: \"500\"":                       {Addrs: good, Retries: &app.Retries{On: []string{"500"}}},
-		"tls_config.ca_file":                        {Addrs: good, TLSConfig: &app.TLSConfig{CAFile: "/nowhere/ca.pem"}},
-		"headers_to_origin: \"X Y\"":                {Addrs: good, HeadersToOrigin: map[string]string{"X Y": "1"}},
-		"headers_to_origin: \"A\": \"1\\r\\nB: 2\"": {Addrs: good, HeadersToOrigin: map[string]string{"A": "1\r\nB: 2"}},
-		"headers_to_origin: \"Content-length\"":     {Addrs: good, HeadersToOrigin: map[string]string{"Content-length": "1"}},
-		"headers_to_origin: \"Host\"":               {Addrs: good, HeadersToOrigin: map[string]string{"Host": "a b"}},
-		"response_headers.set: \"Connection\"":      {Addrs: good, ResponseHeaders: &app.ResponseHeaders{Set: map[string]string{"Connection": "close"}}},
-		"policy: \"best\"":                          {Addrs: good, Policy: "best"},
-		"health_check.status":                       {Addrs: good, HealthCheck: &app.HealthCheck{Path: "/", Status: "ok"}},
+		"addrs: \"ftp://x\"":         {Addrs: []string{"ftp://x"}},
+		"retries.on: \"500\"":        {Addrs: good, Retries: &app.Retries{On: []string{"500"}}},
+		"tls_config.ca_file":         {Addrs: good, TLSConfig: &app.TLSConfig{CAFile: "/nowhere/ca.pem"}},
+		"headers_to_origin: \"X Y\"": {Addrs: good, HeadersToOrigin: map[string]string{"X Y": "1"}},
+		"headers_to_origin: \"A\" is not the name of a field, or its value has a control character": {Addrs: good, HeadersToOrigin: map[string]string{"A": "1\r\nB: 2"}},
+		"headers_to_origin: \"Content-length\"":                                                     {Addrs: good, HeadersToOrigin: map[string]string{"Content-length": "1"}},
+		"headers_to_origin: \"Host\"":                                                               {Addrs: good, HeadersToOrigin: map[string]string{"Host": "a b"}},
+		"response_headers.set: \"Connection\"":                                                      {Addrs: good, ResponseHeaders: &app.ResponseHeaders{Set: map[string]string{"Connection": "close"}}},
+		"policy: \"best\"":                                                                          {Addrs: good, Policy: "best"},
+		"health_check.status":                                                                       {Addrs: good, HealthCheck: &app.HealthCheck{Path: "/", Status: "ok"}},
 	} {
 		set, err := upstream.New("test", opts, upstream.Deps{Log: zerolog.Nop(), Stats: &upstream.Stats{}})
 		if err == nil || set != nil || !strings.Contains(err.Error(), want) {
