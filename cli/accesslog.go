@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"io"
 	"sync/atomic"
 	"time"
@@ -48,7 +49,7 @@ func (a *accessLog) log() server.AccessLog {
 			Str("client", r.Client.String()).
 			Bytes("method", r.Method).
 			Bytes("host", r.Host).
-			Bytes("uri", r.Target).
+			Bytes("uri", loggedURI(r.Target)).
 			Str("protocol", r.Protocol).
 			Bool("tls", r.Secure).
 			Int("status", r.Status).
@@ -60,10 +61,20 @@ func (a *accessLog) log() server.AccessLog {
 			e.Bytes("user_agent", r.UserAgent)
 		}
 		if len(r.Referer) > 0 {
-			e.Bytes("referer", r.Referer)
+			e.Bytes("referer", loggedURI(r.Referer))
 		}
 		e.Send()
 	}
+}
+
+// loggedURI is a URI without the query if it is one of those that sign somebody in
+// (see package auth): the query has the user's token or code in it.
+func loggedURI(uri []byte) []byte {
+	path, _, query := bytes.Cut(uri, []byte("?"))
+	if query && bytes.Contains(path, []byte("/_auth/")) {
+		return path
+	}
+	return uri
 }
 
 func (a *accessLog) close() {
