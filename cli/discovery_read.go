@@ -73,12 +73,16 @@ cat shows a definition as it is.`,
 
 func discoveryCat() *cobra.Command {
 	var l logFlags
+	var secrets bool
 	cmd := &cobra.Command{
 		Use:   "cat ID",
 		Short: "Print the definition of an application",
-		Long: `Prints the definition as it is in the event log, secrets included, so that it can be edited and put
-back. Standard error says at which version it was last changed: with put --if-version, a change
-that somebody made in between is not lost.`,
+		Long: `Prints the definition as it is in the event log. In the place of a secret stand *** and the first four
+characters of its SHA-256, unless it is a reference (file: or env:). With --secrets it is printed as it is,
+so that it can be edited and put back: put takes no secret that is shown like that.
+
+Standard error says at which version it was last changed: with put --if-version, a change that somebody
+made in between is not lost.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return l.withLog(cmd, func(ctx context.Context, log bus.Log) error {
@@ -90,16 +94,20 @@ that somebody made in between is not lost.`,
 				if !ok {
 					return unknownApp(s, args[0])
 				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "last changed at version %d\n", a.Version)
+				if shown := app.Redact(a.Application); !secrets && !app.Equal(shown, a.Application) {
+					return printJSON(cmd, shown)
+				}
 				var out bytes.Buffer
 				if err := json.Indent(&out, a.Raw, "", "  "); err != nil {
 					return fmt.Errorf("the definition of %q: %w", a.ID, err)
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "last changed at version %d\n", a.Version)
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), out.String())
 				return err
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "print secrets as they are")
 	l.addFlags(cmd)
 	return cmd
 }

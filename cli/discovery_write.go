@@ -94,7 +94,7 @@ discover applications in (s3://REGION/BUCKET).
 When somebody else changes other applications at the same time, both changes are made. When it is the
 same application, nothing is written and the command fails.`,
 		Example: `  edgerouter discovery put blog.json --new
-  edgerouter discovery cat blog > blog.json; edit blog.json; edgerouter discovery put blog.json --dry-run`,
+  edgerouter discovery cat blog --secrets > blog.json; edit blog.json; edgerouter discovery put blog.json --dry-run`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			raws, apps, err := readDefinitions(cmd, args[0])
