@@ -28,6 +28,7 @@ type process struct {
 	http   string
 	admin  string
 	stderr bytes.Buffer
+	stdout bytes.Buffer // the access log
 }
 
 // edgerouter makes the command; TestMain runs it when the program's name says so.
@@ -62,7 +63,7 @@ func startServeOn(t *testing.T, addr, apps string, more ...string) *process {
 	p := &process{t: t, http: addr, admin: freePort(t)}
 	args := append([]string{"serve", "--docker", "off", "--http", p.http, "--https", "", "--admin", p.admin, "--data", t.TempDir(), "--apps", apps}, more...)
 	p.cmd = edgerouter(t, args...)
-	p.cmd.Stderr = &p.stderr
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
