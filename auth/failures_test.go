@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -114,6 +115,11 @@ func TestFailuresConcurrently(t *testing.T) {
 }
 
 func TestTooManyFailures(t *testing.T) {
+	// Time stands still: an interval later one attempt more would be forgiven.
+	synctest.Test(t, testTooManyFailures)
+}
+
+func testTooManyFailures(t *testing.T) {
 	handler := newV0(t, "good", func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("welcome") })
 	try := func(ip, token string) *fasthttp.RequestCtx {
 		ctx := request(ip, "Bearer "+token)

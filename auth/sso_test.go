@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,14 +21,13 @@ import (
 type ssoRig struct {
 	id      *idkit.IDServer
 	handler fasthttp.RequestHandler
-	ahead   atomic.Int64 // nanoseconds that the gate's clock is ahead
+	clock
 }
 
 func newSSORig(t testing.TB) *ssoRig {
-	r := &ssoRig{id: idkit.StartIDServer(t)}
+	r := &ssoRig{id: idkit.StartIDServer(t), clock: clock{start: time.Now()}}
 	wrap, err := NewSSO(app.AuthSSOOpts{IDServerURL: r.id.URL, Audience: "prod", AllowedUserIDs: []string{"joonas", "eve@x"}}, SignInDeps{
-		App: "grafana", Client: http.DefaultClient, Log: zerolog.Nop(),
-		Now: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) },
+		App: "grafana", Client: http.DefaultClient, Log: zerolog.Nop(), Now: r.now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +79,7 @@ func TestSSOTokens(t *testing.T) {
 		"no user":                       {with(func(c jwt.MapClaims) { delete(c, "sub") }), 302},
 		"other audience":                {with(func(c jwt.MapClaims) { c["aud"] = "dev" }), 302},
 		"no audience":                   {with(func(c jwt.MapClaims) { delete(c, "aud") }), 302},
-		"expired":                       {with(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Second).Unix() }), 302},
+		"expired":                       {with(func(c jwt.MapClaims) { c["exp"] = r.now().Add(-time.Second).Unix() }), 302},
 		"no expiry":                     {with(func(c jwt.MapClaims) { delete(c, "exp") }), 302},
 		"expiry that is text":           {with(func(c jwt.MapClaims) { c["exp"] = "never" }), 302},
 		"not yet good":                  {with(func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Hour).Unix() }), 302},
@@ -164,7 +162,9 @@ func TestSSOSignIn(t *testing.T) {
 		t.Errorf("next is %s, want %s", next, want)
 	}
 
-	token := r.id.Sign(t, "one", idkit.Claims("joonas"))
+	claims := idkit.Claims("joonas")
+	claims["exp"] = r.now().Add(time.Hour).Unix()
+	token := r.id.Sign(t, "one", claims)
 	back := func(next, token string) *fasthttp.RequestCtx {
 		return r.do("/_auth/redirect?next=" + next + "&token=" + url.QueryEscape(token))
 	}
@@ -172,7 +172,7 @@ func TestSSOSignIn(t *testing.T) {
 	var c fasthttp.Cookie
 	c.SetKey("auth")
 	if !ctx.Response.Header.Cookie(&c) || string(c.Value()) != token || !c.HTTPOnly() || !c.Secure() ||
-		c.SameSite() != fasthttp.CookieSameSiteLaxMode || string(c.Path()) != "/" || c.MaxAge() < 3590 || c.MaxAge() > 3600 {
+		c.SameSite() != fasthttp.CookieSameSiteLaxMode || string(c.Path()) != "/" || c.MaxAge() < 3599 || c.MaxAge() > 3600 {
 		t.Errorf("the cookie is %s", c.String())
 	}
 	if to := string(ctx.Response.Header.Peek("Location")); ctx.Response.StatusCode() != 302 || to != "/dash?a=b" {

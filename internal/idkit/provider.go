@@ -41,9 +41,13 @@ type Behaviour struct {
 
 type authorization struct{ challenge, redirect, nonce string }
 
+// firstKey is the key that providers begin with. To make one takes a good part of
+// a second on a busy machine, and tests have many providers.
+var firstKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 // StartProvider starts a provider that ends with the test.
 func StartProvider(t testing.TB) *Provider {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := firstKey()
 	if err != nil {
 		t.Fatal(err)
 	}
