@@ -31,7 +31,7 @@ func TestIPRulesFromTheLog(t *testing.T) {
 	writeApps(t, apps, app("one", ""), app("two", ""), app("inside", `,"middlewares":[{"kind":"allowed_ips","allowed_ips_opts":{"ranges":["10.0.0.0/8"]}}]`))
 	data := t.TempDir()
 	p := startServe(t, apps, "--data", data, "--trusted-proxies", "127.0.0.1/32")
-	client := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	ask := func(app, from string) string {
 		t.Helper()
@@ -65,7 +65,7 @@ func TestIPRulesFromTheLog(t *testing.T) {
 	want := func(app, from, text string) {
 		t.Helper()
 		got := ""
-		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			if got = ask(app, from); strings.Contains(got, text) {
 				return
 			}
@@ -168,7 +168,7 @@ func TestPrometheusBehindSignIn(t *testing.T) {
 			}
 			return (&net.Dialer{}).DialContext(ctx, network, addr)
 		}
-		client := &http.Client{Transport: transport, Jar: jar, Timeout: 20 * time.Second}
+		client := &http.Client{Transport: transport, Jar: jar, Timeout: time.Minute}
 		get := func(path, accept string) (int, string) {
 			t.Helper()
 			req, _ := http.NewRequest(http.MethodGet, "https://"+host+":"+port+path, nil)
@@ -187,7 +187,7 @@ func TestPrometheusBehindSignIn(t *testing.T) {
 		if code, body := get("/graph?g0.expr=up", "text/html"); code != 200 || !strings.Contains(body, "Prometheus") {
 			t.Errorf("%s: a browser ends at %d %.200s", host, code, body)
 		}
-		eventually(t, host+" answers a query", 30*time.Second, func() bool {
+		eventually(t, host+" answers a query", time.Minute, func() bool {
 			code, body := get("/api/v1/query?query=up", "application/json")
 			return code == 200 && strings.Contains(body, `"status":"success"`) && strings.Contains(body, `"job":"self"`)
 		})

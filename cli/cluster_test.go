@@ -103,8 +103,11 @@ func newCluster(t *testing.T, names ...string) *cluster {
 	t.Cleanup(func() {
 		for _, m := range c.members {
 			m.kill(syscall.SIGKILL)
+			text := m.out.String()
+			if strings.Contains(text, clusterSecret) {
+				t.Errorf("%s tells the secret of the cluster", m.name)
+			}
 			if t.Failed() {
-				text := m.out.String()
 				for line := range strings.Lines(text) {
 					if !strings.Contains(line, "configuration applied") {
 						t.Logf("%s: %s", m.name, line)

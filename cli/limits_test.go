@@ -55,7 +55,7 @@ func TestLimitsOfTheCluster(t *testing.T) {
 			return err == nil && len(k.Nodes) == 3 && k.Quorum
 		})
 	}
-	client := &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	ask := func(i int, host, path, key string) int {
 		t.Helper()
@@ -96,32 +96,38 @@ func TestLimitsOfTheCluster(t *testing.T) {
 	}
 
 	// Over some time the sum is that of one limit.
-	passed, asked, started := 0, 0, time.Now()
-	for time.Since(started) < 6*time.Second {
-		if ask(asked%3, "rate.example.com", "/", "") == http.StatusFound {
-			passed++
+	together := func() bool {
+		passed, asked, started := 0, 0, time.Now()
+		for time.Since(started) < 6*time.Second {
+			if ask(asked%3, "rate.example.com", "/", "") == http.StatusFound {
+				passed++
+			}
+			asked++
 		}
-		asked++
+		one := 40*time.Since(started).Seconds() + 10
+		t.Logf("%d of %d requests to three nodes passed; one limit is %.0f, three are %.0f", passed, asked, one, 3*one)
+		f := float64(passed)
+		return asked <= int(2*one) || f <= 1.6*one && f >= 0.5*one
 	}
-	one := 40*time.Since(started).Seconds() + 10
-	t.Logf("%d of %d requests to three nodes passed; one limit is %.0f, three are %.0f", passed, asked, one, 3*one)
-	if f := float64(passed); asked > int(2*one) && (f > 1.6*one || f < 0.5*one) {
-		t.Errorf("%d requests passed, want about %.0f", passed, one)
+	if !together() && !together() && !together() {
+		t.Error("what passed at three nodes was never about one limit")
 	}
 
 	// Places that are taken at a are taken at b, until a dies.
 	var staying sync.WaitGroup
+	patient := &http.Client{} // they stay until they are let go, however long that takes
+	defer patient.CloseIdleConnections()
 	for range 4 {
 		staying.Go(func() {
 			req, _ := http.NewRequest(http.MethodGet, "http://"+c.members[0].http+"/stay", nil)
 			req.Host = "places.example.com"
-			if resp, err := client.Do(req); err == nil {
+			if resp, err := patient.Do(req); err == nil {
 				resp.Body.Close()
 			}
 		})
 		<-entered
 	}
-	took := eventually(t, "b knows that all places are taken", 30*time.Second, func() bool {
+	took := eventually(t, "b knows that all places are taken", time.Minute, func() bool {
 		return ask(1, "places.example.com", "/", "") == http.StatusTooManyRequests
 	})
 	t.Logf("b knew after %s that all places are taken", took.Round(time.Millisecond))
@@ -135,7 +141,7 @@ func TestLimitsOfTheCluster(t *testing.T) {
 		t.Error("the metrics of b know nothing of it")
 	}
 	c.members[0].kill(syscall.SIGKILL)
-	took = eventually(t, "a's places are free", 30*time.Second, func() bool {
+	took = eventually(t, "a's places are free", time.Minute, func() bool {
 		return ask(1, "places.example.com", "/", "") == http.StatusOK
 	})
 	t.Logf("%s after a was killed its places were free", took.Round(time.Millisecond))
