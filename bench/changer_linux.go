@@ -26,42 +26,67 @@ const (
 	changeLimit = 5 * time.Second
 )
 
-// changer asks the probe's host who answers, every 2 ms, and changes the probe's
-// peer ten times a second or not. It asks in both cases, and writes as many files:
-// both are work of the load's core, and with PREEMPT_NONE nothing else runs there
-// meanwhile. The proxy's work is so the only difference.
+// changer asks a host what is in service, every 2 ms, and changes that now and then
+// or not. It asks in both cases, and writes as many files: both are work of the
+// load's core, and with PREEMPT_NONE nothing else runs there meanwhile. The proxy's
+// work is so the only difference.
 type changer struct {
 	bed     *bed
-	applied *hdrhistogram.Histogram // nanoseconds from the rename to the first answer by the new peer
+	applied *hdrhistogram.Histogram // nanoseconds from the rename to the first answer that shows the change
 	path    string
-	unread  string    // a file that no proxy reads or watches
-	content [2][]byte // of the file, by the probe's peer
+	unread  string // a file that no proxy reads or watches
+	every   time.Duration
+	first   time.Duration // until the first change of a window
+	request load.Request  // whose answer tells what is in service
+	next    func() (change, error)
+	last    change
 
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-// newChanger makes both versions of the file beforehand: making them costs as
-// much as a proxy needs to read them, and the load needs the core.
-func newChanger(b *bed) (*changer, error) {
-	c := &changer{bed: b, applied: load.NewHistogram()}
+// change is the content of the file, and the answer once it is in service.
+type change struct {
+	content []byte
+	answer  string
+}
+
+// newChanger makes a changer of one of a proxy's files.
+func newChanger(b *bed, name string) (*changer, error) {
+	c := &changer{bed: b, applied: load.NewHistogram(), path: filepath.Join(b.job.Dir, name), unread: filepath.Join(b.job.Dir, "unread", filepath.Base(name))}
+	if err := os.MkdirAll(filepath.Dir(c.unread), 0o755); err != nil {
+		return nil, fmt.Errorf("make a folder for what no proxy reads: %w", err)
+	}
+	return c, nil
+}
+
+// newReloader makes the changer of the probe's peer, ten times a second. It makes
+// both versions of the file beforehand: making them costs as much as a proxy needs
+// to read them, and the load needs the core.
+func newReloader(b *bed) (*changer, error) {
 	name := peer.ProbeFile(b.job)
 	if b.proxy.Name() == "nginx" {
 		name = "nginx.conf"
 	}
-	c.path = filepath.Join(b.job.Dir, name)
-	c.unread = filepath.Join(b.job.Dir, "unread", filepath.Base(name))
-	if err := os.MkdirAll(filepath.Dir(c.unread), 0o755); err != nil {
-		return nil, fmt.Errorf("make a folder for what no proxy reads: %w", err)
+	c, err := newChanger(b, name)
+	if err != nil {
+		return nil, err
 	}
-	for i := range c.content {
+	var versions [2]change
+	for i := range versions {
 		job := b.job
 		job.Probe = i
 		plan, err := b.proxy.Plan(job)
 		if err != nil {
 			return nil, err
 		}
-		c.content[i] = plan.Files[name]
+		versions[i] = change{plan.Files[name], strconv.Itoa(int(b.job.Origins[i].Port()))}
+	}
+	c.every, c.first, c.request = changeEvery, changeEvery, load.NewRequest("GET", peer.ProbeHost, "/who", 0)
+	c.last = versions[b.job.Probe]
+	c.next = func() (change, error) {
+		b.job.Probe = 1 - b.job.Probe
+		return versions[b.job.Probe], nil
 	}
 	return c, nil
 }
@@ -85,7 +110,7 @@ func (c *changer) run(ctx context.Context, changing bool) error {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	var began time.Time // of the change that is under way; zero: none is
-	next := time.Now().Add(changeEvery)
+	next := time.Now().Add(c.first)
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,7 +118,7 @@ func (c *changer) run(ctx context.Context, changing bool) error {
 		case <-tick.C:
 		}
 		if began.IsZero() && !time.Now().Before(next) {
-			next = next.Add(changeEvery)
+			next = next.Add(c.every)
 			edit := c.editUnread
 			if changing {
 				began, edit = time.Now(), c.change
@@ -107,32 +132,32 @@ func (c *changer) run(ctx context.Context, changing bool) error {
 			continue
 		}
 		took := time.Since(began)
-		want := strconv.Itoa(int(c.bed.job.Origins[c.bed.job.Probe].Port()))
 		switch {
-		case err == nil && who == want:
+		case err == nil && who == c.last.answer:
 			_ = c.applied.RecordValue(int64(took))
 			began = time.Time{}
 		case took > changeLimit:
-			return fmt.Errorf("a change of %s was not in service after %s: the probe is answered by %q instead of %s (%v)", c.bed.proxy.Name(), changeLimit, who, want, err)
+			return fmt.Errorf("a change of %s was not in service after %s: the answer is %q instead of %q (%v)", c.bed.proxy.Name(), changeLimit, who, c.last.answer, err)
 		}
 	}
 }
 
-// change points the probe to the other peer.
-func (c *changer) change() error {
-	b := c.bed
-	b.job.Probe = 1 - b.job.Probe
-	if err := replaceFile(c.path, c.content[b.job.Probe]); err != nil {
+// change makes the next change.
+func (c *changer) change() (err error) {
+	if c.last, err = c.next(); err != nil {
 		return err
 	}
-	if b.proxy.Name() == "nginx" {
-		return b.process.Signal(syscall.SIGHUP) // what nginx -s reload sends
+	if err := replaceFile(c.path, c.last.content); err != nil {
+		return err
+	}
+	if c.bed.proxy.Name() == "nginx" {
+		return c.bed.process.Signal(syscall.SIGHUP) // what nginx -s reload sends
 	}
 	return nil
 }
 
 // editUnread writes what a change would, where it changes nothing.
-func (c *changer) editUnread() error { return replaceFile(c.unread, c.content[c.bed.job.Probe]) }
+func (c *changer) editUnread() error { return replaceFile(c.unread, c.last.content) }
 
 func replaceFile(path string, content []byte) error {
 	if err := os.WriteFile(path+".new", content, 0o644); err != nil {
@@ -161,8 +186,7 @@ func (c *changer) ask(ctx context.Context) (string, error) {
 }
 
 func (c *changer) exchange() (string, error) {
-	r := load.NewRequest("GET", peer.ProbeHost, "/who", 0)
-	if _, err := c.conn.Write(r.Head); err != nil {
+	if _, err := c.conn.Write(c.request.Head); err != nil {
 		return "", err
 	}
 	resp, err := http.ReadResponse(c.in, nil)

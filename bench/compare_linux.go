@@ -46,9 +46,10 @@ type Options struct {
 	Progress      io.Writer // a line for each measurement
 	Command       string    // as it was typed, for the report
 
-	temp   string
-	lambda string // URL of the Lambda service
-	site   *peer.Site
+	temp     string
+	lambda   string // URL of the Lambda service
+	site     *peer.Site
+	versions *versions
 }
 
 // ErrFailed is returned by Compare when requests failed in a scenario that

@@ -54,7 +54,7 @@ var (
 func scenarios() []*scenario {
 	return append([]*scenario{
 		small(), constantRate(), medium(), large(), churn(), tlsKeepAlive(), handshakeFull(), handshakeResumed(),
-		manyApps(), idle(), reload(), reloadMany(), stream(), lambdaInvoke(), idleBus(), guarded(),
+		manyApps(), idle(), reload(), reloadMany(), stream(), lambdaInvoke(), idleBus(), guarded(), staticSwitch(),
 	}, statics()...)
 }
 

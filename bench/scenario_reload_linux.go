@@ -55,24 +55,38 @@ func runReload(ctx context.Context, b *bed) (report.Sample, error) {
 		cfg.Requests = spread(b.job.Apps)
 	}
 	cfg.Duration = b.opts.Duration / time.Duration(b.opts.Slices)
-	c, err := newChanger(b)
+	c, err := newReloader(b)
 	if err != nil {
 		return report.Sample{}, err
 	}
+	without, with, pairs, err := c.slices(ctx, cfg, nil)
+	if err != nil {
+		return report.Sample{}, err
+	}
+	return pairedSample(b, c, without, with, pairs), nil
+}
+
+// slices measures slices without and with changes in turns: the machine's moods
+// fall on both. before is called before each pair; nil: nothing.
+func (c *changer) slices(ctx context.Context, cfg load.Config, before func() error) (without, with *tally, pairs *reloadPairs, err error) {
+	b := c.bed
 	window := func() (*tally, error) { return b.runLoad(ctx, cfg) }
-	without, with := newTally(), newTally()
-	var pairs reloadPairs
+	without, with, pairs = newTally(), newTally(), &reloadPairs{}
 	for range b.opts.Slices {
-		// Slices with and without changes take turns: the machine's moods fall on both.
 		for attempt := 1; ; attempt++ {
+			if before != nil {
+				if err := before(); err != nil {
+					return nil, nil, nil, err
+				}
+			}
 			quiet, err := c.during(ctx, false, window)
 			if err != nil {
-				return report.Sample{}, err
+				return nil, nil, nil, err
 			}
 			cfg.Warmup = min(cfg.Warmup, sliceWarmup)
 			changed, err := c.during(ctx, true, window)
 			if err != nil {
-				return report.Sample{}, err
+				return nil, nil, nil, err
 			}
 			// Where a reload replaces processes, these would count as others.
 			pinned := b.opts.ProxyCPU >= 0 && b.proxy.Name() != "nginx"
@@ -87,6 +101,11 @@ func runReload(ctx context.Context, b *bed) (report.Sample, error) {
 			break
 		}
 	}
+	return without, with, pairs, nil
+}
+
+// pairedSample is the sample of slices with changes beside those without.
+func pairedSample(b *bed, c *changer, without, with *tally, pairs *reloadPairs) report.Sample {
 	v, quiet := b.values(with), b.values(without)
 	pairs.values(v)
 	v["quiet_cpu_us"] = quiet["cpu_us"]
@@ -97,7 +116,7 @@ func runReload(ctx context.Context, b *bed) (report.Sample, error) {
 	v["retryable"] = float64(with.res.Errors[load.ErrStale])
 	v["errors"] += quiet["errors"]
 	with.add(without)
-	return sampleOf(with, v), nil
+	return sampleOf(with, v)
 }
 
 // reloadPairs are the latencies of slices without and with changes, one after the

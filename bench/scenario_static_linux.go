@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -200,19 +201,23 @@ func prepareSite(o *Options) (stop func(), err error) {
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("make the site: %w", err)
 	}
-	deploy := exec.Command(o.Edgerouter, "turbocharger", "tar-deploy-to-store", "bench", "--turbocharger-store", site.Store)
-	deploy.Stdin = &archive
-	id, err := deploy.Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, exit.Stderr)
-		}
+	if site.Manifest, err = o.deploy(site.Store, &archive); err != nil {
 		return nil, fmt.Errorf("deploy the site: %w", err)
 	}
-	site.Manifest = strings.TrimSpace(string(id))
 	o.site = site
 	return func() {}, nil
+}
+
+// deploy puts a tar into a store and returns the manifest's id.
+func (o *Options) deploy(store string, archive io.Reader) (manifest string, err error) {
+	deploy := exec.Command(o.Edgerouter, "turbocharger", "tar-deploy-to-store", "bench", "--turbocharger-store", store)
+	deploy.Stdin = archive
+	id, err := deploy.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
+	return strings.TrimSpace(string(id)), err
 }
 
 // gzipped is what gzip -9 makes of a file.

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/internal/pace"
 	"edgerouter/turbo/content"
 )
 
@@ -58,13 +59,14 @@ func (e *Engine) NewBackend(id string, opts app.TurbochargerOpts) (*Backend, err
 		site.NotFound = "/404.html"
 	}
 	now := func() *Site {
-		m := e.keptManifest(manifest)
+		var start pace.Pacer // nothing is served yet
+		m := e.keptManifest(manifest, &start)
 		if m == nil {
 			return nil
 		}
 		var earlier []*Site
 		for _, p := range previous {
-			pm := e.keptManifest(p)
+			pm := e.keptManifest(p, &start)
 			if pm == nil {
 				return nil
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"edgerouter/internal/pace"
 	"edgerouter/turbo/cache"
 	"edgerouter/turbo/content"
 	"edgerouter/turbo/store"
@@ -68,12 +69,12 @@ func (e *Engine) run(f func()) {
 }
 
 // keptManifest is a manifest that an earlier load kept, or nil.
-func (e *Engine) keptManifest(id content.ID) *content.Manifest {
+func (e *Engine) keptManifest(id content.ID, room *pace.Pacer) *content.Manifest {
 	data := e.cache.Manifest(id)
 	if data == nil {
 		return nil
 	}
-	m, err := content.Parse(data)
+	m, err := content.ParsePaced(data, room)
 	if err != nil {
 		return nil // it was written by a version that read more; the store's may be newer
 	}
@@ -84,14 +85,16 @@ func (e *Engine) keptManifest(id content.ID) *content.Manifest {
 // must not wait for a store that never answers.
 const manifestTimeout = time.Minute
 
-// manifest reads a manifest: what was kept, or the store's.
+// manifest reads a manifest: what was kept, or the store's. It makes room for
+// requests meanwhile.
 func (e *Engine) manifest(ctx context.Context, id content.ID) (*content.Manifest, error) {
-	if m := e.keptManifest(id); m != nil {
+	room := pace.New()
+	if m := e.keptManifest(id, &room); m != nil {
 		return m, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, manifestTimeout)
 	defer cancel()
-	m, data, err := store.Manifest(ctx, e.store, id)
+	m, data, err := store.ManifestPaced(ctx, e.store, id, &room)
 	if err != nil {
 		return nil, err
 	}

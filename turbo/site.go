@@ -21,6 +21,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"edgerouter/internal/pace"
 	"edgerouter/turbo/cache"
 	"edgerouter/turbo/content"
 )
@@ -217,7 +218,9 @@ func (s *Site) warm(ctx context.Context, old *Site) (files int, err error) {
 		return 0, nil
 	}
 	paths, objects := old.hot()
+	room := pace.New()
 	for i, o := range objects {
+		room.Block()
 		if ctx.Err() != nil {
 			break
 		}

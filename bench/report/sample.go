@@ -86,6 +86,8 @@ func Metrics() []Metric {
 		{"applied_p50_ms", "change in service, p50", "ms", 1},
 		{"applied_max_ms", "change in service, longest", "ms", 1},
 		{"changes", "changes", "", 0},
+		{"misses", "misses", "", 0},
+		{"settled_max_ms", "compressed again, longest", "ms", 0},
 		{"quiet_cpu_us", "CPU per request without changes", "µs", 2},
 		{"quiet_p50_us", "p50 without changes", "µs", 0},
 		{"quiet_p99_us", "p99 without changes", "µs", 0},

@@ -66,6 +66,7 @@ type Cache struct {
 	ctx     context.Context // of what is fetched
 	stop    context.CancelFunc
 	running sync.WaitGroup // fetches
+	well    effort         // of what is made better
 	// patience is how long a source may send nothing.
 	patience time.Duration
 
@@ -90,7 +91,10 @@ func Open(o Options) (*Cache, error) {
 			return nil, fmt.Errorf("the folder of cached files: %w", err)
 		}
 	}
-	c := &Cache{log: o.Log, patience: stalledAfter, objects: map[content.ID]weak.Pointer[Object]{}}
+	c := &Cache{log: o.Log, patience: stalledAfter, well: best, objects: map[content.ID]weak.Pointer[Object]{}}
+	if runtime.GOMAXPROCS(0) == 1 {
+		c.well = good
+	}
 	c.memory.max = o.Memory
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.disk = newDisk(o.Dir, o.Disk, o.Log, &c.Stats, c.inUse)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"edgerouter/internal/pace"
 	"edgerouter/turbo/content"
 )
 
@@ -217,6 +218,9 @@ func (c *Cache) Manifest(id content.ID) []byte {
 	return data
 }
 
+// written is what is written of a manifest at a time.
+const written = 64 << 10
+
 // KeepManifest keeps the JSON of a manifest for the next start. Failures are
 // logged: without it, the store is asked again.
 func (c *Cache) KeepManifest(id content.ID, data []byte) {
@@ -224,11 +228,15 @@ func (c *Cache) KeepManifest(id content.ID, data []byte) {
 	if err != nil {
 		return
 	}
-	if _, err := w.Write(data); err != nil {
-		w.Close()
-		os.Remove(w.Name())
-		_ = c.disk.failed(err)
-		return
+	room := pace.New()
+	for at := 0; at < len(data); at += written {
+		if _, err := w.Write(data[at:min(at+written, len(data))]); err != nil {
+			w.Close()
+			os.Remove(w.Name())
+			_ = c.disk.failed(err)
+			return
+		}
+		room.Block()
 	}
 	_ = c.disk.finish(w, filepath.Join(c.disk.dir, manifestsArea, id.String()), int64(len(data)))
 }

@@ -48,37 +48,71 @@ const (
 	window = 8 << 20
 )
 
+// effort is how thoroughly an encoding is made.
+type effort uint8
+
+const (
+	quick effort = iota // at first use
+	// good is what can be made in short pieces. With one processor, nothing else
+	// runs during a piece: the best level of brotli takes 2 to 200 ms for each.
+	good
+	// best takes up to sixty times as long as good for files that are 5 to 10%
+	// smaller; with more than one processor, the others answer meanwhile.
+	best
+)
+
+// piece is what is compressed at a time where there is to be room for others in
+// between: 0.1 to 0.4 ms of work. Ending a block after each makes files of 16 to
+// 100 KB 0.3 to 2% larger.
+const piece = 8 << 10
+
+// encoder is a compressor that can end a block.
+type encoder interface {
+	io.WriteCloser
+	Flush() error
+}
+
 // compressor writes the encoding of what is written to it.
-func compressor(w io.Writer, e Encoding, size int64, quick bool) (io.WriteCloser, error) {
+func compressor(w io.Writer, e Encoding, size int64, how effort) (encoder, error) {
 	switch e {
 	case Gzip:
 		level := 9
-		if quick {
+		if how == quick {
 			level = 2
 		}
 		return gzip.NewWriterLevel(w, level)
 	case Brotli:
 		level := 11
 		switch {
-		case quick:
+		case how == quick:
 			level = 3
 		case size > ordinary:
 			level = 6
-		case size > thorough:
+		case size > thorough || how == good:
 			level = 9
 		}
 		return brrr.NewWriterOptions(w, level, brrr.WriterOptions{SizeHint: uint(size)})
 	case Zstd:
 		level := zstd.SpeedBestCompression
 		switch {
-		case quick:
+		case how == quick:
 			level = zstd.SpeedFastest
-		case size > ordinary:
+		case size > ordinary || how == good:
 			level = zstd.SpeedBetterCompression
 		}
-		return zstd.NewWriter(w, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
+		return zstd.NewWriter(w, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(windowOf(size)), zstd.WithLowerEncoderMem(true))
 	}
 	return nil, fmt.Errorf("no compressor for %s", e)
+}
+
+// windowOf is the smallest window that holds a file: encoders take memory by it,
+// which with many small files is what the garbage collector is busy with.
+func windowOf(size int64) int {
+	n := zstd.MinWindowSize
+	for int64(n) < size && n < window {
+		n *= 2
+	}
+	return n
 }
 
 // decompressor reads back what compressor wrote.

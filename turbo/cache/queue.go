@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 
+	"edgerouter/internal/pace"
 	"edgerouter/turbo/content"
 )
 
@@ -95,12 +96,12 @@ func (o *Object) make(e Encoding) {
 	if o.encodedOnDisk(e) {
 		return
 	}
-	improvable := o.encode(e, true)
+	improvable := o.encode(e, quick)
 	if !improvable {
 		return
 	}
 	select {
-	case o.cache.queue.later <- func() { o.encode(e, false) }:
+	case o.cache.queue.later <- func() { o.encode(e, o.cache.well) }:
 	default: // it stays as it is until the next start
 	}
 }
@@ -161,8 +162,10 @@ func (c *counter) Write(p []byte) (int, error) {
 // being made better. What the quick level finds of no use may be of use when made
 // well: the quick ones look for repetitions alone, and text without any, such as
 // hexadecimal digits, takes half the room all the same.
-func (o *Object) encode(e Encoding, quick bool) (improvable bool) {
+func (o *Object) encode(e Encoding, how effort) (improvable bool) {
 	c := o.cache
+	room := pace.New()
+	defer room.Block()
 	identity := o.copies[Identity].Load()
 	before := o.copies[e].Load()
 	give := func(state uint32) bool {
@@ -171,7 +174,7 @@ func (o *Object) encode(e Encoding, quick bool) (improvable bool) {
 		}
 		return false
 	}
-	if !quick && before == nil && o.state[e].Load() != stateUseless {
+	if how != quick && before == nil && o.state[e].Load() != stateUseless {
 		return false // it was lost, and is made anew when it is asked for
 	}
 	if identity == nil || c.ctx.Err() != nil {
@@ -182,38 +185,60 @@ func (o *Object) encode(e Encoding, quick bool) (improvable bool) {
 	}
 	w := &spool{disk: c.disk, limit: identity.size - identity.size/20} // it saves more than 5%
 	defer w.abandon()
-	err := o.compress(c.ctx, w, identity, e, quick)
+	err := o.compress(c.ctx, w, identity, e, how, &room)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		give(stateUseless)
-		return quick
+		return how == quick
 	case err != nil:
 		if c.ctx.Err() == nil {
 			c.log.Error().Err(err).Str("object", o.id.String()).Str("encoding", e.String()).Msg("a file could not be compressed")
 		}
 		return give(stateUseless)
 	}
-	cp, body, err := w.copy(o, e.fileSuffix(quick))
+	cp, body, err := w.copy(o, e.fileSuffix(how == quick))
 	if err != nil {
 		return give(stateUseless)
 	}
 	c.Stats.Encoded.Add(1)
 	o.publish(e, cp, body)
-	if !quick && before != nil && before.path != "" && before.path != cp.path {
+	if how != quick && before != nil && before.path != "" && before.path != cp.path {
 		c.disk.remove(before.path, before.size)
 	}
-	return quick
+	return how == quick
 }
 
-// compress writes the encoding of the identity copy to w.
-func (o *Object) compress(ctx context.Context, w io.Writer, identity *Copy, e Encoding, quick bool) error {
-	z, err := compressor(w, e, identity.size, quick)
+// compress writes the encoding of the identity copy to w, and makes room after each
+// piece unless it is to be the best.
+func (o *Object) compress(ctx context.Context, w io.Writer, identity *Copy, e Encoding, how effort, room *pace.Pacer) error {
+	z, err := compressor(w, e, identity.size, how)
 	if err != nil {
 		return err
 	}
-	if b := identity.Bytes(); b != nil {
+	n := int64(piece)
+	if how == best {
+		n = 256 << 10 // what goes on in the background must be able to end
+	}
+	next := func(b []byte, at int64) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if _, err := z.Write(b); err != nil {
 			return err
+		}
+		if how != best && at+int64(len(b)) < identity.size {
+			if err := z.Flush(); err != nil {
+				return err
+			}
+			room.Block()
+		}
+		return nil
+	}
+	if b := identity.Bytes(); b != nil {
+		for at := int64(0); at < identity.size; at += n {
+			if err := next(b[at:min(at+n, identity.size)], at); err != nil {
+				return err
+			}
 		}
 		return z.Close()
 	}
@@ -223,19 +248,15 @@ func (o *Object) compress(ctx context.Context, w io.Writer, identity *Copy, e En
 		return err
 	}
 	defer f.Release()
-	// Read in pieces: what goes on in the background must be able to end.
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, min(n, identity.size))
 	for at := int64(0); at < identity.size; {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		n, err := f.ReadAt(buf[:min(int64(len(buf)), identity.size-at)], at)
-		if n > 0 {
-			if _, werr := z.Write(buf[:n]); werr != nil {
-				return werr
+		got, err := f.ReadAt(buf[:min(int64(len(buf)), identity.size-at)], at)
+		if got > 0 {
+			if err := next(buf[:got], at); err != nil {
+				return err
 			}
 		}
-		if at += int64(n); err != nil && at < identity.size {
+		if at += int64(got); err != nil && at < identity.size {
 			return err
 		}
 	}

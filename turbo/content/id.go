@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"edgerouter/internal/pace"
 )
 
 // ID names an object: the SHA-256 of its bytes. It is written as base64url
@@ -29,6 +31,20 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // IDOf is the ID of an object with these bytes.
 func IDOf(b []byte) ID { return sha256.Sum256(b) }
+
+// IDPaced is IDOf that makes room for others meanwhile.
+func IDPaced(b []byte, room *pace.Pacer) ID {
+	h := sha256.New()
+	for ; len(b) > hashed; b = b[hashed:] {
+		h.Write(b[:hashed])
+		room.Block()
+	}
+	h.Write(b)
+	return ID(h.Sum(nil))
+}
+
+// hashed is what is hashed at a time.
+const hashed = 64 << 10
 
 // ParseID reads an ID's text. Only one text is the ID's: no white space, no
 // padding and no bits beyond the hash.

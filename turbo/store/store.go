@@ -13,6 +13,7 @@ import (
 	"io"
 	"time"
 
+	"edgerouter/internal/pace"
 	"edgerouter/turbo/content"
 )
 
@@ -63,6 +64,11 @@ type Store interface {
 
 // Manifest reads and checks a manifest.
 func Manifest(ctx context.Context, s Store, id content.ID) (*content.Manifest, []byte, error) {
+	return ManifestPaced(ctx, s, id, &pace.Pacer{})
+}
+
+// ManifestPaced is Manifest that makes room for others meanwhile.
+func ManifestPaced(ctx context.Context, s Store, id content.ID, room *pace.Pacer) (*content.Manifest, []byte, error) {
 	r, err := s.Get(ctx, Manifests, id)
 	if err != nil {
 		return nil, nil, err
@@ -72,10 +78,10 @@ func Manifest(ctx context.Context, s Store, id content.ID) (*content.Manifest, [
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading manifest %s from %s: %w", id, s, err)
 	}
-	if got := content.IDOf(data); got != id {
+	if got := content.IDPaced(data, room); got != id {
 		return nil, nil, fmt.Errorf("reading from %s: %w", s, &content.Mismatch{Want: id, Got: got, Size: int64(len(data))})
 	}
-	m, err := content.Parse(data)
+	m, err := content.ParsePaced(data, room)
 	if err != nil {
 		return nil, nil, fmt.Errorf("manifest %s in %s: %w", id, s, err)
 	}
