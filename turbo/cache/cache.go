@@ -8,7 +8,8 @@
 //     that leaves does not stop that.
 //   - Every byte is checked against the hash when it arrives, and again when it
 //     is first read from disk after a start. What does not fit is thrown away.
-//   - Encodings are made in the background: quickly at first use, well later.
+//   - Encodings are made in the background: quickly at first use, well later if
+//     there is more than one processor.
 //     They are kept only where they save more than 5%.
 //   - Memory and disk are bounded. What of the disk is lost is fetched again;
 //     when the disk is full, small objects are kept in memory alone.
@@ -66,7 +67,10 @@ type Cache struct {
 	ctx     context.Context // of what is fetched
 	stop    context.CancelFunc
 	running sync.WaitGroup // fetches
-	well    effort         // of what is made better
+	// improves says that what was made quickly is made better later.
+	improves bool
+
+	compressors compressors
 	// patience is how long a source may send nothing.
 	patience time.Duration
 
@@ -91,10 +95,7 @@ func Open(o Options) (*Cache, error) {
 			return nil, fmt.Errorf("the folder of cached files: %w", err)
 		}
 	}
-	c := &Cache{log: o.Log, patience: stalledAfter, well: best, objects: map[content.ID]weak.Pointer[Object]{}}
-	if runtime.GOMAXPROCS(0) == 1 {
-		c.well = good
-	}
+	c := &Cache{log: o.Log, patience: stalledAfter, improves: runtime.GOMAXPROCS(0) > 1, objects: map[content.ID]weak.Pointer[Object]{}}
 	c.memory.max = o.Memory
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.disk = newDisk(o.Dir, o.Disk, o.Log, &c.Stats, c.inUse)

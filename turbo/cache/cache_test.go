@@ -354,10 +354,17 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// TestTextWithoutRepetitions: quick levels find nothing in it, and thorough ones
-// take half of it away.
+// TestTextWithoutRepetitions: half of it is taken away all the same, with one
+// processor too.
 func TestTextWithoutRepetitions(t *testing.T) {
+	for _, improves := range []bool{true, false} {
+		t.Run(fmt.Sprint("improves ", improves), func(t *testing.T) { textWithoutRepetitions(t, improves) })
+	}
+}
+
+func textWithoutRepetitions(t *testing.T, improves bool) {
 	c := open(t, Options{})
+	c.improves = improves
 	data := []byte(hex.EncodeToString(noise(2, 20_000)))
 	o := c.Object(content.IDOf(data))
 	if _, err := o.Load(t.Context(), from(data)); err != nil {

@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -46,24 +47,26 @@ const (
 	mostCoded = 256 << 20
 	// window bounds what decoders need (RFC 9659: 8 MB).
 	window = 8 << 20
+	// smallWindow is brotli's for small files, in bits: its buffer is twice as large,
+	// and 8 MB otherwise.
+	smallWindow = 18
 )
 
 // effort is how thoroughly an encoding is made.
 type effort uint8
 
 const (
-	quick effort = iota // at first use
-	// good is what can be made in short pieces. With one processor, nothing else
-	// runs during a piece: the best level of brotli takes 2 to 200 ms for each.
-	good
-	// best takes up to sixty times as long as good for files that are 5 to 10%
-	// smaller; with more than one processor, the others answer meanwhile.
+	// quick is for the first use. It goes in pieces, with room for others in between:
+	// with one processor, nothing else runs during a piece.
+	quick effort = iota
+	// best takes 30 to 90 times as long for brotli and up to 40 times for the others,
+	// in one piece, for files that are 3 to 11% smaller. With more than one processor
+	// the others answer meanwhile; with one it is left out.
 	best
 )
 
-// piece is what is compressed at a time where there is to be room for others in
-// between: 0.1 to 0.4 ms of work. Ending a block after each makes files of 16 to
-// 100 KB 0.3 to 2% larger.
+// piece is what is compressed at a time when it is to be quick: 0.05 to 0.15 ms of
+// work. Ending a block after each makes files of 16 to 100 KB up to 2% larger.
 const piece = 8 << 10
 
 // encoder is a compressor that can end a block.
@@ -72,47 +75,87 @@ type encoder interface {
 	Flush() error
 }
 
-// compressor writes the encoding of what is written to it.
-func compressor(w io.Writer, e Encoding, size int64, how effort) (encoder, error) {
+// compressors keep what compressing took: 1 to 5 MB for each encoding of a file of
+// any size, which the garbage collector would be busy with when a version comes.
+type compressors struct {
+	gzip [best + 1]sync.Pool
+	zstd [best + 1][len(windows)]sync.Pool
+}
+
+// lent is a compressor that goes back when it is closed without an error.
+type lent struct {
+	encoder
+	from *sync.Pool
+}
+
+func (l lent) Close() error {
+	err := l.encoder.Close()
+	if err == nil {
+		l.from.Put(l.encoder)
+	}
+	return err
+}
+
+// borrow takes a compressor of the pool, or makes one.
+func borrow(w io.Writer, from *sync.Pool, make func() (encoder, error)) (encoder, error) {
+	if z, ok := from.Get().(interface {
+		encoder
+		Reset(io.Writer)
+	}); ok {
+		z.Reset(w)
+		return lent{z, from}, nil
+	}
+	z, err := make()
+	return lent{z, from}, err
+}
+
+// to writes the encoding of what is written to it.
+func (c *compressors) to(w io.Writer, e Encoding, size int64, how effort) (encoder, error) {
 	switch e {
 	case Gzip:
 		level := 9
 		if how == quick {
-			level = 2
+			level = 6
 		}
-		return gzip.NewWriterLevel(w, level)
+		return borrow(w, &c.gzip[how], func() (encoder, error) { return gzip.NewWriterLevel(w, level) })
 	case Brotli:
 		level := 11
 		switch {
 		case how == quick:
-			level = 3
+			level = 5
 		case size > ordinary:
 			level = 6
-		case size > thorough || how == good:
+		case size > thorough:
 			level = 9
 		}
-		return brrr.NewWriterOptions(w, level, brrr.WriterOptions{SizeHint: uint(size)})
-	case Zstd:
-		level := zstd.SpeedBestCompression
-		switch {
-		case how == quick:
-			level = zstd.SpeedFastest
-		case size > ordinary || how == good:
-			level = zstd.SpeedBetterCompression
+		o := brrr.WriterOptions{SizeHint: uint(size)}
+		if size < 1<<smallWindow {
+			o.LGWin = smallWindow
 		}
-		return zstd.NewWriter(w, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(windowOf(size)), zstd.WithLowerEncoderMem(true))
+		return brrr.NewWriterOptions(w, level, o)
+	case Zstd:
+		if size > ordinary {
+			how = quick
+		}
+		level := [...]zstd.EncoderLevel{quick: zstd.SpeedBetterCompression, best: zstd.SpeedBestCompression}[how]
+		at := windowOf(size)
+		return borrow(w, &c.zstd[how][at], func() (encoder, error) {
+			return zstd.NewWriter(w, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(windows[at]), zstd.WithLowerEncoderMem(true))
+		})
 	}
 	return nil, fmt.Errorf("no compressor for %s", e)
 }
 
-// windowOf is the smallest window that holds a file: encoders take memory by it,
-// which with many small files is what the garbage collector is busy with.
+// windows are those of zstd, by which its encoder takes memory.
+var windows = [...]int{64 << 10, 1 << 20, window}
+
+// windowOf is the smallest window that holds a file, or the largest one.
 func windowOf(size int64) int {
-	n := zstd.MinWindowSize
-	for int64(n) < size && n < window {
-		n *= 2
+	at := 0
+	for at < len(windows)-1 && int64(windows[at]) < size {
+		at++
 	}
-	return n
+	return at
 }
 
 // decompressor reads back what compressor wrote.

@@ -91,17 +91,17 @@ func (o *Object) Make(e Encoding) {
 func (o *Object) Settled(e Encoding) bool { return o.state[e].Load() >= stateReady }
 
 // make takes up the copy of an earlier process or makes one quickly, and has it
-// made well later.
+// made well later where there is a processor to spare.
 func (o *Object) make(e Encoding) {
 	if o.encodedOnDisk(e) {
 		return
 	}
 	improvable := o.encode(e, quick)
-	if !improvable {
+	if !improvable || !o.cache.improves {
 		return
 	}
 	select {
-	case o.cache.queue.later <- func() { o.encode(e, o.cache.well) }:
+	case o.cache.queue.later <- func() { o.encode(e, best) }:
 	default: // it stays as it is until the next start
 	}
 }
@@ -196,7 +196,7 @@ func (o *Object) encode(e Encoding, how effort) (improvable bool) {
 		}
 		return give(stateUseless)
 	}
-	cp, body, err := w.copy(o, e.fileSuffix(how == quick))
+	cp, body, err := w.copy(o, e.fileSuffix(how == quick && c.improves))
 	if err != nil {
 		return give(stateUseless)
 	}
@@ -211,7 +211,7 @@ func (o *Object) encode(e Encoding, how effort) (improvable bool) {
 // compress writes the encoding of the identity copy to w, and makes room after each
 // piece unless it is to be the best.
 func (o *Object) compress(ctx context.Context, w io.Writer, identity *Copy, e Encoding, how effort, room *pace.Pacer) error {
-	z, err := compressor(w, e, identity.size, how)
+	z, err := o.cache.compressors.to(w, e, identity.size, how)
 	if err != nil {
 		return err
 	}
