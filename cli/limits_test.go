@@ -109,7 +109,11 @@ func TestLimitsOfTheCluster(t *testing.T) {
 		f := float64(passed)
 		return asked <= int(2*one) || f <= 1.6*one && f >= 0.5*one
 	}
-	if !together() && !together() && !together() {
+	about := false
+	for range 3 {
+		about = about || together()
+	}
+	if !about {
 		t.Error("what passed at three nodes was never about one limit")
 	}
 
