@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"edgerouter/app"
 	"edgerouter/gateway"
 	"edgerouter/metrics"
 )
@@ -42,14 +41,13 @@ type live struct {
 	samples []Sample
 	changes []LiveChange
 
-	lastAt  time.Time
-	last    metrics.Counts            // over all applications, at lastAt
-	perApp  map[string]metrics.Counts // at lastAt; nil: nobody looked
-	shown   map[string]Traffic        // what viewers were told; none is zero
-	turn    int
-	rows    rowSet
-	told    []byte            // the overview that viewers were told
-	running *gateway.Snapshot // of the last change, which knows what was removed since
+	lastAt time.Time
+	last   metrics.Counts            // over all applications, at lastAt
+	perApp map[string]metrics.Counts // at lastAt; nil: nobody looked
+	shown  map[string]Traffic        // what viewers were told; none is zero
+	turn   int
+	rows   rowSet
+	told   []byte // the overview that viewers were told
 }
 
 // Sample is a moment of all applications together, for charts. Rates are for a
@@ -130,7 +128,6 @@ func (a *Admin) Run(ctx context.Context) {
 func (l *live) begin(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running = l.admin.deps.Snapshot()
 	if l.admin.deps.Requests != nil {
 		l.last, l.lastAt = l.admin.deps.Requests(nil), now
 	}
@@ -211,9 +208,7 @@ func (l *live) measure(now time.Time, watched bool) LiveBeat {
 func (l *live) change(e gateway.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.admin.deps.Snapshot()
-	c := liveChange(e, l.running, now)
-	l.running = now
+	c := liveChange(e)
 	l.changes = keepLast(append(l.changes, c), keptChanges)
 	if len(l.viewers) > 0 {
 		l.send("change", c)
@@ -317,20 +312,14 @@ func frame(name string, v any) []byte {
 
 // LiveChange is the event change: an applied change.
 type LiveChange struct {
-	Generation uint64       `json:"generation"`
-	At         time.Time    `json:"at"`
-	Changes    []AppChanged `json:"changes"`
-	More       int          `json:"more,omitempty"` // changes that are not listed
+	Generation uint64              `json:"generation"`
+	At         time.Time           `json:"at"`
+	Changes    []gateway.AppChange `json:"changes"`
+	More       int                 `json:"more,omitempty"` // changes that are not listed
 	// Conflicts and Problems are those that are new, in a line each.
 	Conflicts []string `json:"conflicts,omitempty"`
 	Problems  []string `json:"problems,omitempty"`
 	Missed    int      `json:"missed,omitempty"` // events before this one that were lost
-}
-
-// AppChanged is what happened to one application.
-type AppChanged struct {
-	app.Change
-	Source string `json:"source,omitempty"`
 }
 
 // What is told of one change; the log has the rest.
@@ -339,23 +328,14 @@ const (
 	maxDetails = 30
 )
 
-// liveChange shortens an event, and says of which source each application is:
-// as it is now, or was before.
-func liveChange(e gateway.Event, before, now *gateway.Snapshot) LiveChange {
-	c := LiveChange{Generation: e.Generation, At: e.At, Changes: []AppChanged{}, Missed: e.Missed}
+// liveChange shortens an event.
+func liveChange(e gateway.Event) LiveChange {
+	c := LiveChange{Generation: e.Generation, At: e.At, Changes: []gateway.AppChange{}, Missed: e.Missed}
 	for _, ch := range e.Changes[:min(len(e.Changes), maxListed)] {
 		if more := len(ch.Details) - maxDetails; more > 0 {
 			ch.Details = append(ch.Details[:maxDetails:maxDetails], fmt.Sprintf("and %d more", more))
 		}
-		row := AppChanged{Change: ch}
-		if one := now.App(ch.ID); one != nil {
-			row.Source = one.Source
-		} else if before != nil {
-			if one := before.App(ch.ID); one != nil {
-				row.Source = one.Source
-			}
-		}
-		c.Changes = append(c.Changes, row)
+		c.Changes = append(c.Changes, ch)
 	}
 	c.More = len(e.Changes) - len(c.Changes)
 	for _, x := range e.Conflicts[:min(len(e.Conflicts), maxListed)] {

@@ -202,7 +202,7 @@ func TestOpenAPIDescribesEvents(t *testing.T) {
 		for step := 0; len(seen) < len(events); step++ {
 			if step == 1 {
 				apply(t, g, strings.Replace(applications, "10.0.0.2", "10.0.0.9", 1))
-				a.live.change(gateway.Event{Generation: 2, At: time.Now(), Changes: []app.Change{{ID: "shop", Kind: app.Changed, Details: []string{"x"}}}})
+				a.live.change(gateway.Event{Generation: 2, At: time.Now(), Changes: []gateway.AppChange{{Change: app.Change{ID: "shop", Kind: app.Changed, Details: []string{"x"}}, Source: "file"}}})
 				apply(t, g, applications)
 				a.live.beat(time.Now())
 			}

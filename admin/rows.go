@@ -5,6 +5,7 @@ import (
 
 	"edgerouter/discovery"
 	"edgerouter/gateway"
+	"edgerouter/internal/pace"
 	"edgerouter/upstream"
 )
 
@@ -79,7 +80,9 @@ func (r *rowSet) look(a *Admin, s *gateway.Snapshot, sources []discovery.Status)
 		r.cells[id] = c
 		changed = append(changed, &c.row)
 	}
+	room := pace.New() // there may be 10,000
 	for one := range s.Apps.All() {
+		room.Step()
 		peers := one.Peers()
 		note(one.ID(), one, peers, func() App { return a.describe(one) })
 		found.application(one.ID(), one.State, one.Problems, peers)

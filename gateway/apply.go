@@ -14,12 +14,21 @@ import (
 type change struct {
 	pace     pace.Pacer
 	old, new []app.Application // what was served and is not any more, and the reverse
+	sources  map[string]string // of old and new, by id
 	problems []app.Problem     // new ones
 	gone     []string          // ids
 	retired  []Backend
 	swaps    []swap
 	entries  bool // the table must be built again
 	views    bool // the snapshot must be made again
+}
+
+// of notes the source of an application that is served differently from now on.
+func (c *change) of(id, source string) {
+	if c.sources == nil {
+		c.sources = map[string]string{}
+	}
+	c.sources[id] = source
 }
 
 // swap is a handler that takes the place of another one.
@@ -289,12 +298,14 @@ func (g *Gateway) replace(c *change, old *running, a *app.Application, source st
 	if before.backend != nil && before.backend != r.served.backend {
 		c.retired = append(c.retired, before.backend)
 	}
-	if before.definition.ID != "" && !same(&before.definition, a) {
+	switch is := before.definition.ID != ""; {
+	case is && same(&before.definition, a):
+		return r
+	case is:
 		c.old = append(c.old, before.definition)
-		c.new = append(c.new, *a)
-	} else if before.definition.ID == "" {
-		c.new = append(c.new, *a)
 	}
+	c.new = append(c.new, *a)
+	c.of(a.ID, source)
 	return r
 }
 
@@ -313,6 +324,7 @@ func (g *Gateway) removeUnseen(c *change, total int) {
 		if r.served.definition.ID != "" {
 			c.entries = true
 			c.old = append(c.old, r.served.definition)
+			c.of(id, r.source)
 		}
 		if r.served.backend != nil {
 			c.retired = append(c.retired, r.served.backend)

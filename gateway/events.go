@@ -14,11 +14,18 @@ const eventBuffer = 64
 type Event struct {
 	Generation uint64        `json:"generation"`
 	At         time.Time     `json:"at"`
-	Changes    []app.Change  `json:"changes"`
+	Changes    []AppChange   `json:"changes"`
 	Conflicts  []Conflict    `json:"conflicts,omitempty"` // those that are new
 	Problems   []app.Problem `json:"problems,omitempty"`  // those that are new
 	// Missed is how many events before this one the subscriber was too slow for.
 	Missed int `json:"missed,omitempty"`
+}
+
+// AppChange is what happened to one application, and which source declares it,
+// or did when it was removed.
+type AppChange struct {
+	app.Change
+	Source string `json:"source,omitempty"`
 }
 
 // broadcaster hands events to subscribers and never waits for one.

@@ -33,7 +33,8 @@ func (g *Gateway) tell(previous, next *Snapshot, c *change, took time.Duration) 
 
 	slices.SortFunc(c.old, byID)
 	slices.SortFunc(c.new, byID)
-	changes := app.Diff(c.old, c.new)
+	c.pace.Block()
+	changes := c.changes()
 	line := g.opts.Log.Info().Uint64("generation", next.Generation).Int("apps", next.Apps.Len()).
 		Int("changed", len(changes)).Dur("took", took)
 	if len(changes) > 0 {
@@ -49,6 +50,16 @@ func (g *Gateway) tell(previous, next *Snapshot, c *change, took time.Duration) 
 		Generation: next.Generation, At: next.AppliedAt,
 		Changes: changes, Conflicts: conflicts, Problems: c.problems,
 	})
+}
+
+// changes are what is served differently, by id.
+func (c *change) changes() []AppChange {
+	diff := app.Diff(c.old, c.new)
+	out := make([]AppChange, 0, len(diff))
+	for _, d := range diff {
+		out = append(out, AppChange{d, c.sources[d.ID]})
+	}
+	return out
 }
 
 func firstOf[T any](list []T) []T { return list[:min(len(list), maxLogged)] }

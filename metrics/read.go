@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"edgerouter/internal/pace"
 	"math"
 	"time"
 )
@@ -88,7 +89,8 @@ func (c *Counts) count(k key, n uint64) {
 
 // ReadRequests gives each, unless it is nil, what every application has counted,
 // by label value in order, and returns the sum over all, those that are gone
-// among them. It does so without a lock; each must not keep its argument.
+// among them. It does so without a lock and makes room for requests meanwhile;
+// each must not keep its argument.
 func (s *Set) ReadRequests(each func(app string, c *Counts)) Counts {
 	apps, past := s.requests.snapshot()
 	all := Counts{Buckets: past.buckets}
@@ -96,7 +98,9 @@ func (s *Set) ReadRequests(each func(app string, c *Counts)) Counts {
 		all.count(k, n)
 	}
 	var one Counts
+	room := pace.New()
 	for _, a := range apps {
+		room.Step()
 		one = Counts{}
 		one.add(a.counts)
 		all.OK += one.OK
