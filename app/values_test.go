@@ -14,7 +14,7 @@ import (
 
 // clone is a copy that shares no memory with a.
 func clone(a Application) Application {
-	return rewrite(a, func(s Secret, _ *at) Secret { return s })
+	return rewrite(a, rewriter{secret: func(s Secret, _ *at) Secret { return s }})
 }
 
 func TestDuration(t *testing.T) {

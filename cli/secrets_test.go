@@ -329,6 +329,11 @@ func TestSecretsAreNotTold(t *testing.T) {
 		raw(t, p.http, "GET /_auth/callback?state=12345678&code="+m.text("a code in the query")+" HTTP/1.1\r\nHost: "+id+".test\r\nReferer: https://"+id+".test/_auth/redirect?token="+m.text("a token in the referrer")+"\r\nConnection: close\r\n\r\n")
 		raw(t, p.http, "GET / HTTP/1.1\r\nHost: "+id+".test\r\nCookie: auth="+m.text("a cookie")+"; auth=a.b.c\r\nConnection: close\r\n\r\n")
 	}
+	for secret, what := range m.of {
+		if what == "METRICS_ENDPOINT" && !strings.Contains(raw(t, p.http, "GET /"+secret+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "er_requests_ok") {
+			t.Error("METRICS_ENDPOINT has no metrics")
+		}
+	}
 	raw(t, p.admin, "POST /api/v1/rollback HTTP/1.1\r\nHost: "+p.admin+"\r\nX-Edgerouter-Token: "+m.text("a wrong admin token")+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 	// Refused by commands, and by the node when they come past these.

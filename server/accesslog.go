@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -39,6 +40,9 @@ func (c *conn) logAccess(app string, end int64) {
 		Status: x.Status, Received: x.Body.Total(), Sent: x.Sent,
 		Duration: time.Duration(end - x.Began), RequestID: x.RequestID,
 		UserAgent: x.Head.Get("user-agent"), Referer: x.Head.Get("referer"),
+	}
+	if s := c.srv; s.MetricsPath != "" && bytes.HasPrefix(a.Target, []byte(s.MetricsPath)) {
+		a.Target = []byte("/***") // who knows the path may read the metrics
 	}
 	if x.Head.Minor == 0 {
 		a.Protocol = "HTTP/1.0"
