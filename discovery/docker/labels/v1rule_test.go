@@ -185,6 +185,12 @@ func TestShown(t *testing.T) {
 		{"traefik.frontend.rule", "Host:a.com", "Host:a.com"},
 		{"edgerouter.auth_sso.users", "1,2", "1,2"},
 		{"edgerouter.auth_bearer_token", "env:TOKEN", "env:TOKEN"},
+		{"edgerouter.auth_v0.bearer_token", "sesame", "***"},
+		{"traefik.http.middlewares.m.basicauth.userz", "joe:hash", "joe:***"},
+		{"traefik.http.middlewares.m.basicAuth.realm", "a:b", "a:b"},
+		{"traefik.http.middlewares.basicauth.stripprefix.prefixes", "/a", "/a"},
+		{"traefik.http.middlewares.m.forwardauth.address", "http://joe:secret@h/x", "http://***@h/x"},
+		{"traefik.http.middlewares.m.forwardauth.address", "http://h/@x", "http://h/@x"},
 	} {
 		got := Shown(map[string]string{c[0]: c[1], "com.example": "x"})
 		if !strings.HasPrefix(got[c[0]], c[2]) || len(got) != 1 {
