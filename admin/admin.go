@@ -133,9 +133,10 @@ func (a *Admin) Handler(e Exposure) fasthttp.RequestHandler {
 	return withHeaders(guard(e.Access, a.deps.Gate, r.Handler))
 }
 
-// profiles serves what net/http/pprof does, and what go tool pprof asks for.
+// profiles serves what net/http/pprof does, and what go tool pprof asks for. The
+// command line is not told: flags such as --bus may have secrets in them.
 func profiles(get func(path string, h fasthttp.RequestHandler)) {
-	get("/debug/pprof/cmdline", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Cmdline))
+	get("/debug/pprof/cmdline", func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("edgerouter") })
 	get("/debug/pprof/profile", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Profile))
 	get("/debug/pprof/symbol", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Symbol))
 	get("/debug/pprof/trace", fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Trace))

@@ -149,7 +149,7 @@ func TestEndpoints(t *testing.T) {
 		{"/api/v1/explain", 400, []string{`"error":"theURLismissing`}},
 		{"/api/v1/explain?url=ftp://x/", 400, []string{`neitherhttpnorhttps`}},
 		{"/debug/pprof/", 200, []string{"goroutine"}},
-		{"/debug/pprof/cmdline", 200, []string{"admin.test"}},
+		{"/debug/pprof/cmdline", 200, []string{"edgerouter"}},
 		{"/debug/pprof/goroutine?debug=1", 200, []string{"goroutineprofile"}},
 		{"/nothing", 404, []string{`"error":"thereisnothing`}},
 		{"/api/v1/apps/", 404, nil},
