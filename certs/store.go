@@ -107,6 +107,28 @@ func (s *Store) Set(source string, certs []*Certificate, problems []Problem) {
 	}
 }
 
+// Replace puts a certificate of a source into the place of another one that Set or
+// Replace was given, without looking at the names of the others. It returns false,
+// and does nothing, when the source does not have the old one.
+func (s *Store) Replace(source string, old, with *Certificate) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.sources, func(c sourceCerts) bool { return c.name == source })
+	if i < 0 {
+		return false
+	}
+	src := &s.sources[i]
+	at := slices.Index(src.given, old)
+	if at < 0 {
+		return false
+	}
+	was, now := src.certs[at], s.staple(hold(with, i, time.Now()))
+	src.given[at], src.certs[at] = with, now
+	s.table.Store(s.table.Load().change([]*held{was}, []*held{now}))
+	s.expiry.changed(s.sources)
+	return true
+}
+
 // compare makes what a source has now of what it had before; a certificate that
 // it keeps is the same pointer. Most changes are of one certificate among many,
 // in its place, so what both lists begin and end with is passed over first.

@@ -54,7 +54,9 @@ func newEdgeTLS(s settings, b *edgeBus, g *gateway.Gateway, m *metrics.Set, log 
 	})
 	t.ocsp = ocsp.New(ocsp.Options{Store: t.store, Metrics: m, Logger: log})
 	if s.certDir != "" {
-		t.files = certfile.New(s.certDir, log)
+		t.files = certfile.New(s.certDir, log, certfile.Replace(func(old, with *certs.Certificate) bool {
+			return t.store.Replace(certs.SourceFile, old, with)
+		}))
 	} else if !s.dev && !s.acme() && len(s.certbusKeys) == 0 {
 		log.Warn().Msg("no certificates are configured, so every TLS handshake will be refused: give --cert-dir, --certbus-key or --acme-email, or --https '' to turn TLS off")
 	}

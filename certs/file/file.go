@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,6 +48,11 @@ const (
 	// fresh is how long after its last modification a file is read again even if
 	// size and time are the same (see discovery/file).
 	fresh = 2500 * time.Millisecond
+	// reassemble is how often what has not changed is looked at all the same:
+	// certificates end.
+	reassemble = time.Minute
+	// listed is how many entries of a folder are read at a time.
+	listed = 256
 )
 
 // Source follows one folder.
@@ -57,19 +63,23 @@ type Source struct {
 	reload chan struct{}
 	ready  chan struct{}
 	once   sync.Once
+	// replace is told of a certificate that takes another one's place; nil: set is.
+	replace func(old, with *certs.Certificate) bool
 
 	// What follows belongs to Run.
-	pace     pace.Pacer      // of one look, once there is something in service
-	lost     bool            // the folder could not be read
-	waiting  bool            // something may be half done
-	keyless  map[string]bool // folders in which a certificate has its key elsewhere
-	paths    []string        // of files, sorted
-	files    map[string]*pemFile
-	good     map[string]*served // by the path of the certificate
-	emitted  bool
-	last     []*certs.Certificate
-	problems []certs.Problem
-	since    map[certs.Problem]time.Time // of what is wrong now
+	pace    pace.Pacer // of one look, once there is something in service
+	lost    bool       // the folder could not be read
+	waiting bool       // something may be half done
+	// assembled is when what the files hold was last put together.
+	assembled time.Time
+	keyless   map[string]bool // folders in which a certificate has its key elsewhere
+	paths     []string        // of files, sorted
+	files     map[string]*pemFile
+	good      map[string]*served // by the path of the certificate
+	emitted   bool
+	last      []*certs.Certificate
+	problems  []certs.Problem
+	since     map[certs.Problem]time.Time // of what is wrong now
 }
 
 // pemFile is what is known of one file.
@@ -116,6 +126,12 @@ func New(dir string, log zerolog.Logger, options ...Option) *Source {
 	return s
 }
 
+// Replace hands on the change of one certificate by itself, instead of all of them.
+// replace says whether it has taken it; if not, all of them are handed on.
+func Replace(replace func(old, with *certs.Certificate) bool) Option {
+	return func(s *Source) { s.replace = replace }
+}
+
 // Name is certs.SourceFile.
 func (s *Source) Name() string { return certs.SourceFile }
 
@@ -155,7 +171,9 @@ func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate
 			s.hand(s.last, []certs.Problem{{File: s.dir, Message: err.Error()}}, set)
 			return 0
 		}
-		s.readAll(paths, l, now)
+		if !s.readAll(paths, l, now) && !s.waiting && now.Sub(s.assembled) < reassemble {
+			return 0
+		}
 	} else {
 		ours := slices.DeleteFunc(slices.Clone(l.Paths), func(path string) bool { return !isPEM(path) || !s.inside(path) })
 		if len(ours) == 1 && s.renewed(ours[0], now, set) {
@@ -165,6 +183,7 @@ func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate
 			s.readOne(path, now)
 		}
 	}
+	s.assembled = now
 	problems := s.assemble()
 	served, again := s.settle(now)
 	problems, later := s.settled(problems, now)
@@ -174,17 +193,26 @@ func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate
 	return again
 }
 
-// readAll brings what is known of all files up to date.
-func (s *Source) readAll(paths []string, l watch.Look, now time.Time) {
+// readAll brings what is known of all files up to date, and says whether any of it
+// changed.
+func (s *Source) readAll(paths []string, l watch.Look, now time.Time) (any bool) {
 	changed := make(map[string]bool, len(l.Paths))
 	for _, path := range l.Paths {
 		changed[path] = true
 	}
-	there := make(map[string]bool, len(paths))
 	for _, path := range paths {
 		s.pace.Block()
+		if s.read(path, now, l.Asked || changed[path]) {
+			any = true
+		}
+	}
+	if s.same(paths) {
+		return any
+	}
+	there := make(map[string]bool, len(paths))
+	for _, path := range paths {
+		s.pace.Step()
 		there[path] = true
-		s.read(path, now, l.Asked || changed[path])
 	}
 	for path := range s.files {
 		s.pace.Step()
@@ -193,6 +221,21 @@ func (s *Source) readAll(paths []string, l watch.Look, now time.Time) {
 		}
 	}
 	s.paths = paths
+	return true
+}
+
+// same says whether the folder has the files that it had.
+func (s *Source) same(paths []string) bool {
+	if len(paths) != len(s.paths) {
+		return false
+	}
+	for i := range paths {
+		s.pace.Step()
+		if paths[i] != s.paths[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // readOne brings what is known of one file of the folder up to date, which may be gone.
@@ -254,11 +297,7 @@ func (s *Source) walk() ([]string, error) {
 	var paths []string
 	var in func(dir string, left int)
 	in = func(dir string, left int) {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return // it went away, or is not ours to read; its certificates settle
-		}
-		for _, e := range entries {
+		for e := range s.entries(dir) {
 			s.pace.Step()
 			path := filepath.Join(dir, e.Name())
 			if strings.HasPrefix(e.Name(), ".") {
@@ -278,8 +317,35 @@ func (s *Source) walk() ([]string, error) {
 		}
 	}
 	in(s.dir, depth)
-	slices.Sort(paths)
+	slices.SortFunc(paths, func(a, b string) int {
+		s.pace.Step()
+		return strings.Compare(a, b)
+	})
 	return paths, nil
+}
+
+// entries lists a folder, some at a time. What is not read because it went away, or
+// is not ours to read, is as good as gone: its certificates settle.
+func (s *Source) entries(dir string) iter.Seq[fs.DirEntry] {
+	return func(yield func(fs.DirEntry) bool) {
+		f, err := os.Open(dir)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		for {
+			some, err := f.ReadDir(listed)
+			for _, e := range some {
+				if !yield(e) {
+					return
+				}
+			}
+			if err != nil || len(some) == 0 {
+				return
+			}
+			s.pace.Block()
+		}
+	}
 }
 
 func isPEM(path string) bool {
@@ -290,13 +356,14 @@ func isPEM(path string) bool {
 	return false
 }
 
-// read brings what is known of a file up to date.
-func (s *Source) read(path string, now time.Time, force bool) {
+// read brings what is known of a file up to date. It returns false when the file is
+// as it was.
+func (s *Source) read(path string, now time.Time, force bool) bool {
 	f := s.files[path]
 	info, err := os.Stat(path)
 	if f != nil && err == nil && !force && f.info != nil && os.SameFile(info, f.info) &&
 		info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime()) && f.readAt.Sub(info.ModTime()) > fresh {
-		return
+		return false
 	}
 	f = &pemFile{path: path, info: info, readAt: now}
 	s.files[path] = f
@@ -311,12 +378,13 @@ func (s *Source) read(path string, now time.Time, force bool) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.info, f.err = nil, errors.New("it cannot be read: "+cause(err))
-			return
+			return true
 		}
 		if f.material, f.err = certs.ParsePEM(data); len(f.material.Chain) > 0 {
 			f.leaf = sha256.Sum256(f.material.Chain[0].Raw)
 		}
 	}
+	return true
 }
 
 // settle puts together what is served: what was found, and what was good a
@@ -374,7 +442,7 @@ func (s *Source) hand(list []*certs.Certificate, problems []certs.Problem, set f
 		}
 	}
 	s.emitted, s.last, s.problems = true, list, problems
-	set(list, problems)
+	set(slices.Clone(list), problems) // last is changed in place
 }
 
 func equal(a, b *certs.Certificate) bool {

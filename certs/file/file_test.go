@@ -92,12 +92,41 @@ type rig struct {
 	list     []*certs.Certificate
 	problems []certs.Problem
 	updates  int
+	replaced int
 	signal   chan struct{}
 }
 
 func start(t *testing.T, dir string) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir, source: New(dir, zerolog.Nop(), Poll(time.Hour)), signal: make(chan struct{}, 1000)}
+	r.run()
+	return r
+}
+
+// startReplacing is start with somebody who takes single changes by themselves.
+func startReplacing(t *testing.T, dir string) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: dir, signal: make(chan struct{}, 1000)}
+	r.source = New(dir, zerolog.Nop(), Poll(time.Hour), Replace(func(old, with *certs.Certificate) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		i := slices.Index(r.list, old)
+		if i < 0 {
+			t.Error("the certificate that is replaced was never handed on")
+			return false
+		}
+		r.list = slices.Clone(r.list)
+		r.list[i] = with
+		r.replaced++
+		r.signal <- struct{}{}
+		return true
+	}))
+	r.run()
+	return r
+}
+
+func (r *rig) run() {
+	t := r.t
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -115,7 +144,6 @@ func start(t *testing.T, dir string) *rig {
 		<-done
 	})
 	<-r.source.Ready()
-	return r
 }
 
 // told is what the source has: "name/serial" and the files with problems.
@@ -284,6 +312,15 @@ func TestUnchangedKeepsItsValue(t *testing.T) {
 // Among many files one is renewed, turns bad, and is good again; others are added
 // and removed. Every change leaves the others' values as they are.
 func TestOneAmongMany(t *testing.T) {
+	t.Run("all handed on", func(t *testing.T) { oneAmongMany(t, start) })
+	t.Run("one replaced", func(t *testing.T) {
+		if r := oneAmongMany(t, startReplacing); r.replaced == 0 {
+			t.Error("no change was handed on by itself")
+		}
+	})
+}
+
+func oneAmongMany(t *testing.T, start func(*testing.T, string) *rig) *rig {
 	dir := t.TempDir()
 	key := newKey(t)
 	write := func(i int) *x509.Certificate {
@@ -338,4 +375,5 @@ func TestOneAmongMany(t *testing.T) {
 	if r.list[0] != first {
 		t.Error("a certificate that did not change is another value")
 	}
+	return r
 }

@@ -35,7 +35,13 @@ func (s *Source) renewed(path string, now time.Time, set func([]*certs.Certifica
 	if g == nil || equal(g.cert, c) {
 		return false
 	}
+	before := s.last[at]
 	s.serve(path, c)
+	// A list of 100,000 would be copied three times and looked through as often.
+	if s.replace != nil && s.replace(before, c) {
+		s.last[at] = c
+		return true
+	}
 	list := slices.Clone(s.last)
 	list[at] = c
 	s.hand(list, s.problems, set)

@@ -31,6 +31,10 @@ const (
 	// looked at once more. When one directory takes the place of another, a late
 	// event of the old one can end the watch of the new one.
 	second = 100 * time.Millisecond
+	// rest is how much longer than a look at everything the time after it is at
+	// least, when nobody says that something happened: looking at 100,000 files takes
+	// seconds, as room is made for others.
+	rest = 10
 )
 
 // Options say what is watched.
@@ -68,17 +72,20 @@ func Run(ctx context.Context, opts Options, look func(Look) (again time.Duration
 	next := Look{All: true}
 	var all time.Time // when everything has to be looked at
 	for {
-		looked := time.Now()
+		looked, moved := time.Now(), false
 		if next.All || !looked.Before(all) {
 			next.All, all = true, looked.Add(opts.Poll)
 			if events.blind() {
 				all = looked.Add(min(opts.Poll, blindPoll))
 			}
 			if events.follow() { // before the look: what happens during it is an event
-				all = looked.Add(min(opts.Poll, second))
+				all, moved = looked.Add(min(opts.Poll, second)), true
 			}
 		}
 		again := look(next)
+		if took := time.Since(looked); next.All && !moved && rest*took > opts.Poll {
+			all = looked.Add(rest * took)
+		}
 		var ok bool
 		if next, ok = wait(ctx, opts, events, looked, all, again); !ok {
 			return
