@@ -176,8 +176,11 @@ func (s *Source) look(l watch.Look, now time.Time, set func([]*certs.Certificate
 		}
 	} else {
 		ours := slices.DeleteFunc(slices.Clone(l.Paths), func(path string) bool { return !isPEM(path) || !s.inside(path) })
-		if len(ours) == 1 && s.renewed(ours[0], now, set) {
+		switch {
+		case len(ours) == 1 && s.renewed(ours[0], now, set):
 			return 0
+		case len(ours) == 0 && s.emitted && !s.waiting:
+			return 0 // something else in the folder, such as the file that will be renamed
 		}
 		for _, path := range ours {
 			s.readOne(path, now)
