@@ -196,6 +196,7 @@ func (o *Object) encode(e Encoding, how effort) (improvable bool) {
 		}
 		return give(stateUseless)
 	}
+	room.Block()
 	cp, body, err := w.copy(o, e.fileSuffix(how == quick && c.improves))
 	if err != nil {
 		return give(stateUseless)

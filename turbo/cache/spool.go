@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// spool takes content in: it is hashed, and written to a new file. As long as it
-// is small it is kept in memory as well; then a disk that fails does no harm.
+// spool takes content in: it is hashed, and written to a new file. What is small is
+// kept in memory, and written at the end, at once; then a disk that fails does no harm.
 type spool struct {
 	disk    *disk
 	hash    hash.Hash // nil: not needed
@@ -25,20 +25,30 @@ func (s *spool) Write(p []byte) (int, error) {
 	if s.hash != nil {
 		s.hash.Write(p)
 	}
-	s.small.Write(p)
-	if s.file == nil && s.failure == nil {
-		s.file, s.failure = s.disk.create()
+	before := s.small.b
+	if s.small.Write(p); !s.small.over {
+		return len(p), nil
 	}
-	if s.failure == nil {
-		if _, err := s.file.Write(p); err != nil {
-			s.failure = s.disk.failed(err)
-			s.disk.makeRoom()
-		}
-	}
-	if s.failure != nil && s.small.over {
+	s.write(before)
+	s.write(p)
+	if s.failure != nil {
 		return 0, s.failure
 	}
 	return len(p), nil
+}
+
+// write appends to the file, which it makes; what goes wrong is in failure.
+func (s *spool) write(p []byte) {
+	if s.file == nil && s.failure == nil {
+		s.file, s.failure = s.disk.create()
+	}
+	if s.failure != nil || len(p) == 0 {
+		return
+	}
+	if _, err := s.file.Write(p); err != nil {
+		s.failure = s.disk.failed(err)
+		s.disk.makeRoom()
+	}
 }
 
 // copy ends the spool with a Copy of o, on disk under the name of the object with
@@ -46,8 +56,8 @@ func (s *spool) Write(p []byte) (int, error) {
 func (s *spool) copy(o *Object, suffix string) (*Copy, []byte, error) {
 	body := s.small.whole(s.size)
 	path := s.disk.path(o.id, suffix)
-	if s.file == nil && s.failure == nil { // an empty object
-		s.file, s.failure = s.disk.create()
+	if s.file == nil {
+		s.write(body)
 	}
 	if s.failure == nil {
 		s.done = true
