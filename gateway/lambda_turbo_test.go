@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	"edgerouter/internal/lambdaservice"
 	"edgerouter/lambda"
 	"edgerouter/metrics"
-	"edgerouter/server"
 	"edgerouter/turbo"
 	"edgerouter/turbo/cache"
 	"edgerouter/turbo/deploy"
@@ -104,27 +102,17 @@ func functionAndSite(t *testing.T, mode string) {
 	}
 	g := New(Options{Builders: kinds.Builders(), Middlewares: kinds.Middlewares(), Metrics: ms, Log: zerolog.Nop(), Grace: time.Millisecond})
 	defer g.Close()
-	apps, problems := app.Decode("test", fmt.Appendf(nil, `{"apps": [
+	document := fmt.Appendf(nil, `{"apps": [
 		{"id": "shop-site", "frontends": [{"kind": "hostname", "hostname": "127.0.0.1", "allow_insecure_http": true}],
 		 "backend": {"kind": "turbocharger", "turbocharger_opts": {"manifest": %q}}},
 		{"id": "shop-api", "frontends": [{"kind": "hostname", "hostname": "127.0.0.1", "path_prefix": "/api", "strip_path_prefix": "/api", "allow_insecure_http": true}],
 		 "backend": {"kind": "aws_lambda", "aws_lambda_opts": {"function_name": "f", "region_id": %q, "payload_format_version": "2.0", "invoke_mode": %q}}},
 		{"id": "off", "frontends": [{"kind": "hostname", "hostname": "127.0.0.1", "path_prefix": "/off", "strip_path_prefix": "/off", "allow_insecure_http": true}],
 		 "backend": {"kind": "aws_lambda", "aws_lambda_opts": {"function_name": "f", "region_id": %[2]q, "payload_format_version": "2.0", "turbocharger": "off"}}}
-	]}`, site.Manifest.String(), lambdaservice.DefaultRegion, mode))
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	g.Apply([]SourceSet{{Source: "test", Apps: apps}})
-	s := server.New(server.Config{Lookup: g.Lookup, Unmatched: metrics.NewSet().App("none"), Log: zerolog.Nop()})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l, false) }()
-	defer func() { s.Shutdown(context.Background(), 0); <-done }()
-	b.url = "http://" + l.Addr().String()
+	]}`, site.Manifest.String(), lambdaservice.DefaultRegion, mode)
+	url, stop := serve(t, g, document)
+	defer stop()
+	b.url = url
 
 	b.deploy(1)
 	for path, want := range map[string]string{"/": "the site", "/api/orders": "the application", "/api": "the application"} {

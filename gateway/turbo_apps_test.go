@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,9 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"edgerouter/app"
 	"edgerouter/metrics"
-	"edgerouter/server"
 	"edgerouter/turbo/origin"
 	"edgerouter/upstream"
 )
@@ -45,20 +42,9 @@ func TestOtherApplicationsPrefix(t *testing.T) {
 		}
 	}
 	definition, _ := json.Marshal(map[string]any{"apps": []any{application("bad", "/", bad.URL), application("good", "/static/", good.URL)}})
-	apps, problems := app.Decode("test", definition)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	g.Apply([]SourceSet{{Source: "test", Apps: apps}})
-	s := server.New(server.Config{Lookup: g.Lookup, Unmatched: metrics.NewSet().App("none"), Log: zerolog.Nop()})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l, false) }()
-	defer func() { s.Shutdown(t.Context(), 0); <-done }()
-	b.url = "http://" + l.Addr().String()
+	url, stop := serve(t, g, definition)
+	defer stop()
+	b.url = url
 
 	others := func() {
 		t.Helper()

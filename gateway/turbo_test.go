@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -108,22 +109,10 @@ func newTurboBed(t *testing.T, option string) *turboBed {
 		"frontends": []any{map[string]any{"kind": "hostname", "hostname": "127.0.0.1", "allow_insecure_http": true}},
 		"backend":   map[string]any{"kind": "peer_set", "peer_set_opts": map[string]any{"addrs": []string{b.peer.URL}, "turbocharger": option}},
 	}}})
-	apps, problems := app.Decode("test", definition)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	g.Apply([]SourceSet{{Source: "test", Apps: apps}})
-	s := server.New(server.Config{Lookup: g.Lookup, Unmatched: metrics.NewSet().App("none"), Log: zerolog.Nop()})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l, false) }()
-	b.url = "http://" + l.Addr().String()
+	url, stop := serve(t, g, definition)
+	b.url = url
 	t.Cleanup(func() {
-		s.Shutdown(t.Context(), 0)
-		<-done
+		stop()
 		g.Close()
 		b.engine.Close()
 		c.Close()
@@ -337,5 +326,27 @@ func TestTurbochargerOff(t *testing.T) {
 			t.Fatal("taken over")
 		}
 		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// serve puts the applications of a document into service behind a real socket.
+// stop ends that.
+func serve(t *testing.T, g *Gateway, document []byte) (url string, stop func()) {
+	t.Helper()
+	apps, problems := app.Decode("test", document)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	g.Apply([]SourceSet{{Source: "test", Apps: apps}})
+	s := server.New(server.Config{Lookup: g.Lookup, Unmatched: metrics.NewSet().App("none"), Log: zerolog.Nop()})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l, false) }()
+	return "http://" + l.Addr().String(), func() {
+		s.Shutdown(context.Background(), 0)
+		<-done
 	}
 }
