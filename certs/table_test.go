@@ -151,7 +151,7 @@ func FuzzLookup(f *testing.F) {
 				}
 			}
 		}
-		if len(lower) > maxName {
+		if len(strings.TrimSuffix(name, ".")) > maxName {
 			want = nil // no name of DNS
 		}
 		if got != want {
