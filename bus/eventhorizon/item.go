@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
@@ -232,7 +235,31 @@ func (l *Log) failed(doing string, err error) error {
 	if l.isClosed() {
 		return bus.ErrClosed
 	}
-	return fmt.Errorf("%w: %s in the table %s: %w%s", bus.ErrUnavailable, doing, l.opts.Table, err, hint)
+	return fmt.Errorf("%w: %s in the table %s: %w%s", bus.ErrUnavailable, doing, l.opts.Table, alike(err), hint)
+}
+
+// alikeError is an error with another text.
+type alikeError struct {
+	text string
+	err  error
+}
+
+func (e *alikeError) Error() string { return e.text }
+func (e *alikeError) Unwrap() error { return e.err }
+
+// alike leaves out of an error's text what differs from one request to the next,
+// because followers log a reason once: the id of the request and our own port.
+func alike(err error) error {
+	text := err.Error()
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) && response.RequestID != "" {
+		text = strings.ReplaceAll(text, "RequestID: "+response.RequestID+", ", "")
+	}
+	var network *net.OpError
+	if errors.As(err, &network) && network.Source != nil {
+		text = strings.ReplaceAll(text, network.Source.String()+"->", "")
+	}
+	return &alikeError{text, err}
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
