@@ -182,7 +182,8 @@ func (s *session) close() {
 
 // watch waits until the session is of no use any more.
 func (b *Bus) watch(s *session) error {
-	var damage error // of a part of the store
+	var damage error   // of a part of the store
+	var told time.Time // that the server refuses us
 	every := time.NewTicker(healthEvery)
 	defer every.Stop()
 	for {
@@ -193,6 +194,10 @@ func (b *Bus) watch(s *session) error {
 		}
 		if s.nc.IsClosed() {
 			return errors.New("the connection to the event bus was closed")
+		}
+		if err := b.refused(s.nc); err != nil && time.Since(told) > maxRestart {
+			told = time.Now()
+			b.log.Warn().Err(err).Msg("the event bus does not take this node again; it is tried again")
 		}
 		if s.srv != nil && b.broken.Swap(false) {
 			return errors.New("the embedded event bus could not write to its store (--data): see the line before; is the disk full?")

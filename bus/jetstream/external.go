@@ -29,10 +29,13 @@ func (b *Bus) dialExternal() (*nats.Conn, error) {
 			b.news.wake()
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.log.Warn().Err(err).Msg("event bus")
+			b.log.Warn().Err(b.explained(err)).Msg("event bus")
 		}),
 	}
 	if b.opts.Credentials != "" {
+		if err := checkCredentials(b.opts.Credentials); err != nil {
+			return nil, err
+		}
 		options = append(options, nats.UserCredentials(b.opts.Credentials))
 	}
 	if b.opts.TLS != nil {
@@ -40,9 +43,29 @@ func (b *Bus) dialExternal() (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(strings.Join(b.opts.URLs, ","), options...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the event bus at %s (--bus): %w", strings.Join(b.Addresses(), ","), err)
+		return nil, fmt.Errorf("connecting to the event bus at %s (--bus): %w", strings.Join(b.Addresses(), ","), b.explained(err))
 	}
 	return nc, nil
+}
+
+// refused is why a connection is not there again, if a setting may be the reason:
+// the client tries on without a word.
+func (b *Bus) refused(nc *nats.Conn) error {
+	if !b.opts.external() || !nc.IsReconnecting() {
+		return nil
+	}
+	if err := nc.LastError(); err != nil && b.opts.hint(err) != "" {
+		return b.explained(err)
+	}
+	return nil
+}
+
+// explained is an error with what to look at.
+func (b *Bus) explained(err error) error {
+	if hint := b.opts.hint(err); hint != "" {
+		return fmt.Errorf("%w%s", err, hint)
+	}
+	return err
 }
 
 // Addresses are the servers of an external bus, without what may be secret.

@@ -81,9 +81,12 @@ func (b *Bus) info(ctx context.Context, s *session, stream string) (*jetstream.S
 	return info, nil
 }
 
-// because makes an error say what it means in a cluster.
+// because makes an error say what it means in a cluster, or what to look at.
 func (b *Bus) because(s *session, err error) error {
-	if s.srv != nil && b.opts.clustered() && (errors.Is(err, context.DeadlineExceeded) || noAnswer(err)) {
+	if s.srv == nil {
+		return b.explained(err)
+	}
+	if b.opts.clustered() && (errors.Is(err, context.DeadlineExceeded) || noAnswer(err)) {
 		return fmt.Errorf("there is no leader: fewer than %d of the %d nodes are connected, or they are electing one (%w)",
 			b.opts.nodes()/2+1, b.opts.nodes(), err)
 	}
