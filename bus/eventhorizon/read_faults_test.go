@@ -3,6 +3,7 @@ package eventhorizon
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -60,8 +61,10 @@ func (a *applied) list() []string {
 	return slices.Clone(a.all)
 }
 
-// reset ends a connection without an answer.
-func reset(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+// reset ends a connection without an answer to a whole request: during one, the
+// client has several words for it.
+func reset(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	io.Copy(io.Discard, r.Body)
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
 		conn.(*net.TCPConn).SetLinger(0)
