@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 )
 
@@ -38,21 +38,7 @@ func metric(ms *metrics.Set, name string) string {
 // handshake does a real TLS handshake and says what the server showed.
 func handshake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	a, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	a, b := testkit.Pair(t)
 	deadline := time.Now().Add(10 * time.Second)
 	_ = a.SetDeadline(deadline)
 	_ = b.SetDeadline(deadline)
@@ -66,7 +52,8 @@ func handshake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, e
 		b.Close()
 	}()
 	c := tls.Client(a, client)
-	if err = c.Handshake(); err == nil {
+	err := c.Handshake()
+	if err == nil {
 		_, _ = io.ReadAll(c)
 	}
 	state := c.ConnectionState()

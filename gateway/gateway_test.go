@@ -445,7 +445,7 @@ func TestEvents(t *testing.T) {
 	defer cancelSlow()
 	f.Apply(files(peers("a", "http://a", "a.example.com")))
 	e := <-events
-	if e.Generation != 1 || len(e.Changes) != 1 || e.Changes[0].ID != "a" || e.Changes[0].Kind != app.Added {
+	if e.Generation != 1 || len(e.Changes) != 1 || e.Changes[0].ID != "a" || e.Changes[0].Kind != app.Added || e.Changes[0].Source != "file" {
 		t.Errorf("event %+v", e)
 	}
 	cancel()
@@ -463,7 +463,7 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	f.Apply(files())
-	if e := <-slow; e.Missed != 6 || e.Changes[0].Kind != app.Removed {
+	if e := <-slow; e.Missed != 6 || e.Changes[0].Kind != app.Removed || e.Changes[0].Source != "file" {
 		t.Errorf("missed %d, want 6: %+v", e.Missed, e)
 	}
 	f.Close()

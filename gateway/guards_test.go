@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -24,7 +23,6 @@ import (
 	"edgerouter/gateway"
 	"edgerouter/internal/idkit"
 	"edgerouter/metrics"
-	"edgerouter/server"
 	"edgerouter/upstream"
 )
 
@@ -68,21 +66,7 @@ func startGuards(t *testing.T) *guardRig {
 		SignIn:   auth.SignInDeps{Client: http.DefaultClient, SessionKey: make([]byte, 32)}, IDServerURL: r.id.URL,
 	}
 	r.Gateway = gateway.New(gateway.Options{Builders: kinds.Builders(), Middlewares: kinds.Middlewares(), Metrics: metrics.NewSet(), Log: zerolog.New(r.live.log)})
-	srv := server.New(server.Config{Lookup: r.Lookup, Unmatched: nothing{}, Log: zerolog.Nop()})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.addr = ln.Addr().String()
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln, false) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		srv.Shutdown(ctx, 0)
-		<-served
-		r.Close()
-	})
+	r.listen(t)
 	return r
 }
 

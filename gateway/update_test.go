@@ -29,6 +29,26 @@ type live struct {
 	log   *strings.Builder
 }
 
+// listen serves it until the test ends, and closes it then.
+func (l *live) listen(t *testing.T) {
+	t.Helper()
+	srv := server.New(server.Config{Lookup: l.Lookup, Unmatched: nothing{}, Log: zerolog.Nop()})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.addr = ln.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln, false) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		srv.Shutdown(ctx, 0)
+		<-served
+		l.Close()
+	})
+}
+
 type nothing struct{}
 
 func (nothing) Observe([]byte, int, time.Duration) {}
@@ -48,21 +68,7 @@ func startLive(t *testing.T) *live {
 		}
 	}
 	l.Gateway = gateway.New(gateway.Options{Builders: builders, Metrics: ms, Log: zerolog.New(l.log)})
-	srv := server.New(server.Config{Lookup: l.Lookup, Unmatched: nothing{}, Log: zerolog.Nop()})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.addr = ln.Addr().String()
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln, false) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		srv.Shutdown(ctx, 0)
-		<-served
-		l.Close()
-	})
+	l.listen(t)
 	return l
 }
 

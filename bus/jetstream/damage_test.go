@@ -81,29 +81,16 @@ func TestDamagedStore(t *testing.T) {
 		"emptied": func(path string, _ []byte) error { return os.Truncate(path, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			folder, snapshot := t.TempDir(), filepath.Join(t.TempDir(), "snapshot")
-			b, _ := start(t, Options{Embedded: Embedded{Folder: folder}})
-			var want []string
-			for i := range 50 {
-				if _, err := b.Append(deadline(t), damageStream, bustest.Event(i)); err != nil {
-					t.Fatal(err)
-				}
-				want = append(want, bustest.Event(i))
-			}
+			folder, snapshot, want := leftBehind(t)
 			var in atomic.Pointer[[]string]
-			f, stop := follow(b, snapshot, &in)
-			<-f.CaughtUp()
-			stop()
-			b.Close()
 			eachStoreFile(t, folder, func(path string, content []byte) {
 				if err := damage(path, content); err != nil {
 					t.Fatal(err)
 				}
 			})
 
-			b, _ = start(t, Options{Embedded: Embedded{Folder: folder}})
-			in.Store(nil)
-			f, stop = follow(b, snapshot, &in)
+			b, _ := start(t, Options{Embedded: Embedded{Folder: folder}})
+			f, stop := follow(b, snapshot, &in)
 			defer stop()
 			defer func() {
 				if t.Failed() {
@@ -146,20 +133,8 @@ func TestDamagedMessage(t *testing.T) {
 		"truncated": func(path string, content []byte) error { return os.Truncate(path, int64(len(content)-7)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			folder, snapshot := t.TempDir(), filepath.Join(t.TempDir(), "snapshot")
-			b, _ := start(t, Options{Embedded: Embedded{Folder: folder}})
-			var want []string
-			for i := range 50 {
-				if _, err := b.Append(deadline(t), damageStream, bustest.Event(i)); err != nil {
-					t.Fatal(err)
-				}
-				want = append(want, bustest.Event(i))
-			}
+			folder, snapshot, want := leftBehind(t)
 			var in atomic.Pointer[[]string]
-			f, stop := follow(b, snapshot, &in)
-			<-f.CaughtUp()
-			stop()
-			b.Close()
 			eachStoreFile(t, folder, func(path string, content []byte) {
 				if filepath.Ext(path) == ".blk" {
 					if err := damage(path, content); err != nil {
@@ -167,8 +142,8 @@ func TestDamagedMessage(t *testing.T) {
 					}
 				}
 			})
-			b, _ = start(t, Options{Embedded: Embedded{Folder: folder}})
-			f, stop = follow(b, snapshot, &in)
+			b, _ := start(t, Options{Embedded: Embedded{Folder: folder}})
+			f, stop := follow(b, snapshot, &in)
 			defer stop()
 			<-f.CaughtUp()
 			if now := in.Load(); !slices.Equal(*now, want) {
@@ -239,4 +214,24 @@ func shortly(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// leftBehind is what a node that has followed 50 events and stopped leaves: its
+// store, its snapshot, and the events.
+func leftBehind(t *testing.T) (folder, snapshot string, events []string) {
+	t.Helper()
+	folder, snapshot = t.TempDir(), filepath.Join(t.TempDir(), "snapshot")
+	b, _ := start(t, Options{Embedded: Embedded{Folder: folder}})
+	for i := range 50 {
+		if _, err := b.Append(deadline(t), damageStream, bustest.Event(i)); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, bustest.Event(i))
+	}
+	var in atomic.Pointer[[]string]
+	f, stop := follow(b, snapshot, &in)
+	<-f.CaughtUp()
+	stop()
+	b.Close()
+	return folder, snapshot, events
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"math/big"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"edgerouter/bus"
 	"edgerouter/certs"
 	"edgerouter/certs/vault"
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 )
 
@@ -66,20 +66,7 @@ func certificate(t *testing.T) *certs.Certificate {
 // resumed says whether a handshake with a node resumes a session of the cache.
 func (n *testNode) resumed(t *testing.T, client *tls.Config) bool {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	a, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, b := testkit.Pair(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -13,29 +13,17 @@ import (
 	"golang.org/x/net/nettest"
 
 	"edgerouter/internal/nowait"
+	"edgerouter/internal/testkit"
 )
 
 func pair(t testing.TB) (near *nowait.Conn, far *net.TCPConn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	dialed, accepted := testkit.Pair(t)
+	near, err := nowait.NewConn(dialed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	dialed, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	near, err = nowait.NewConn(dialed.(*net.TCPConn))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { near.Close(); accepted.Close() })
-	return near, accepted.(*net.TCPConn)
+	return near, accepted
 }
 
 func TestConnIsANetConn(t *testing.T) {
