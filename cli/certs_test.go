@@ -154,6 +154,10 @@ func (p *process) showsVectors(secure string) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
 	p.within(30*time.Second, "example.com shows serial 104", func() bool { return serialOf(secure, "example.com") == 104 })
+	// The removal is one of the last entries of the stream, after the renewal.
+	p.within(30*time.Second, "gone.example.com is refused and apps.example.net is not", func() bool {
+		return shown(secure, "gone.example.com") == nil && shown(secure, "apps.example.net") != nil
+	})
 	for name, want := range map[string]int64{
 		"example.com": 104, "www.example.com": 104, "apps.example.net": 102, "x.apps.example.net": 102, "X.APPS.example.net": 102,
 		"y.x.apps.example.net": 0, "foreign.example.org": 0, "gone.example.com": 0,
