@@ -1,6 +1,6 @@
 // The program in the containers of the tests: a server that says who answers,
-// can be made sick, and ends as servers should: on SIGTERM it takes no new
-// connections, ends what it has begun, and is gone.
+// can be made sick, and ends as servers should: on SIGTERM it goes on for a
+// moment, then takes no new connections, ends what it has begun, and is gone.
 //
 //	GET  /?ms=N    the name of the container, after N milliseconds
 //	POST /         the name, after the whole body was read
@@ -23,6 +23,11 @@ import (
 	"time"
 )
 
+// linger is how long it goes on, so that it is out of service before it closes
+// idle connections. A server that closes them at once may close one on which a
+// POST waits that it has not looked at, which is lost whatever stands before it.
+const linger = 100 * time.Millisecond
+
 func main() {
 	addr := os.Getenv("LISTEN")
 	if addr == "" {
@@ -42,6 +47,7 @@ func main() {
 	go func() {
 		defer close(ended)
 		<-stop.Done()
+		time.Sleep(linger)
 		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 		defer cancel()
 		_ = server.Shutdown(ctx)
