@@ -310,7 +310,7 @@ func TestProbeLeavesNothing(t *testing.T) {
 		}
 	}
 	s.CloseClientConnections()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for runtime.NumGoroutine() > before+2 {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)

@@ -381,7 +381,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 		t.Errorf("%d open files, %d before", after, before)
 	}
 	// A goroutine that has told its end may not have left yet.
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for runtime.NumGoroutine() > goroutines && time.Now().Before(deadline) {
 		runtime.Gosched()
 	}

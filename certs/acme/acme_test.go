@@ -159,7 +159,7 @@ func TestCAIsDown(t *testing.T) {
 		if err := l.vault.Put(t.Context(), map[string][]byte{certsFolder + "ca/old.example/old.example.crt": bad}); err != nil {
 			t.Fatal(err)
 		}
-		waitUntil(t, "the bad certificate is told", 5*time.Second, func() bool { return strings.Contains(l.problem(), "the certificate of old.example in the vault") })
+		waitUntil(t, "the bad certificate is told", 30*time.Second, func() bool { return strings.Contains(l.problem(), "the certificate of old.example in the vault") })
 		if l.serial("old.example") != 7 {
 			t.Error("a bad certificate takes the place of a good one")
 		}
@@ -171,7 +171,7 @@ func TestCAIsDown(t *testing.T) {
 	if err := l.vault.Put(t.Context(), map[string][]byte{certsFolder + "ca/old.example/old.example.key": nextKey}); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, "the renewal", 5*time.Second, func() bool { return l.serial("old.example") == 9 && !strings.Contains(l.problem(), "old.example") })
+	waitUntil(t, "the renewal", 30*time.Second, func() bool { return l.serial("old.example") == 9 && !strings.Contains(l.problem(), "old.example") })
 }
 
 // limited is a CA that says that its limit is reached.
