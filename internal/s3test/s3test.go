@@ -61,13 +61,19 @@ func Start(t testing.TB, buckets ...string) *Server {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	s := &Server{URL: "http://" + addr, Folder: folder, addr: addr, Config: aws.Config{
-		Region: Region, BaseEndpoint: aws.String("http://" + addr),
-		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
-	}}
+	s := &Server{URL: "http://" + addr, Folder: folder, addr: addr, Config: ConfigOf("http://" + addr)}
 	s.run(t, program)
 	t.Cleanup(s.Stop)
 	return s
+}
+
+// ConfigOf is the configuration for a server that another process has started, by its
+// URL.
+func ConfigOf(url string) aws.Config {
+	return aws.Config{
+		Region: Region, BaseEndpoint: aws.String(url),
+		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
+	}
 }
 
 // run starts the program and waits until it answers.
