@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// resolveTimeout bounds how long a request waits for S3.
+	// resolveTimeout bounds how long a request waits for a file from S3.
 	resolveTimeout = 30 * time.Second
 	// mostMissing bounds how many paths are known not to be there.
 	mostMissing = 10_000
@@ -79,15 +79,24 @@ func (f *files) Find(path []byte) (i int, ok bool) {
 		return unavailable, true
 	}
 	name := string(path)
-	found, _, _ := f.flight.Do(name, func() (any, error) { return f.resolve(name), nil })
-	return found.(int), found.(int) >= 0
+	found := f.flight.DoChan(name, func() (any, error) { return f.resolve(name), nil })
+	timer := time.NewTimer(resolveTimeout)
+	defer timer.Stop()
+	select {
+	case r := <-found:
+		return r.Val.(int), r.Val.(int) >= 0
+	case <-timer.C: // it goes on, and one of the next requests finds it
+		return unavailable, true
+	}
 }
 
-// resolve asks S3; -1: it is not there.
+// resolve asks S3; -1: it is not there. However long a file takes, it comes once.
 func (f *files) resolve(path string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
-	defer cancel()
-	r, info, err := f.bucket.Get(ctx, f.folder+path[1:], "")
+	var info bucket.Info
+	o, err := f.cache.Take(func(ctx context.Context) (r io.ReadCloser, err error) {
+		r, info, err = f.bucket.Get(ctx, f.folder+path[1:], "")
+		return r, err
+	})
 	if errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrDenied) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -97,12 +106,7 @@ func (f *files) resolve(path string) int {
 		f.missing[path] = struct{}{}
 		return -1
 	}
-	var o *cache.Object
-	if err == nil {
-		// A body that is cut off is an error of the reader: its length is known.
-		o, err = f.cache.Add(r, 0)
-		r.Close()
-	}
+	// A body that is cut off is an error of the reader: its length is known.
 	if err != nil {
 		f.log.Error().Err(err).Str("path", path).Msg("a file of a site cannot be had from S3")
 		f.mu.Lock()

@@ -95,7 +95,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (Info, error) {
 }
 
 // Get reads an object; ifMatch, when not empty, is the ETag that it must have.
-// The caller closes the reader.
+// The caller closes the reader, whose method Size() int64 is Info's.
 func (b *Bucket) Get(ctx context.Context, key, ifMatch string) (io.ReadCloser, Info, error) {
 	in := &s3.GetObjectInput{Bucket: &b.name, Key: &key}
 	if ifMatch != "" {
@@ -105,11 +105,20 @@ func (b *Bucket) Get(ctx context.Context, key, ifMatch string) (io.ReadCloser, I
 	if err != nil {
 		return nil, Info{}, b.explain("reading", key, err)
 	}
-	return out.Body, Info{
+	return sized{out.Body, aws.ToInt64(out.ContentLength)}, Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: aws.ToString(out.ETag),
 		ContentType: aws.ToString(out.ContentType), Modified: aws.ToTime(out.LastModified),
 	}, nil
 }
+
+// sized is the content of an object, of the size that S3 says.
+type sized struct {
+	io.ReadCloser
+	size int64
+}
+
+// Size is the object's.
+func (s sized) Size() int64 { return s.size }
 
 // Delete removes objects; those that are not there are no error.
 func (b *Bucket) Delete(ctx context.Context, keys ...string) error {

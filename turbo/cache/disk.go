@@ -69,7 +69,7 @@ func (d *disk) run() {
 	d.scan(true)
 	for {
 		if d.used.Load() > d.max {
-			d.trim(d.max - d.max/10)
+			d.trim(d.most())
 		}
 		select {
 		case <-d.ctx.Done():
@@ -77,6 +77,17 @@ func (d *disk) run() {
 		case <-d.full:
 		}
 	}
+}
+
+// most is how much is left when room was made, and so what one file may have.
+func (d *disk) most() int64 { return d.max - d.max/10 }
+
+// holds says whether a file can be kept.
+func (d *disk) holds(size int64) error {
+	if most := d.most(); size > most {
+		return fmt.Errorf("%w: %d bytes, and one file may have %d of the folder of cached files", ErrTooLarge, size, most)
+	}
+	return nil
 }
 
 type aged struct {

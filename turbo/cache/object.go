@@ -17,7 +17,8 @@ import (
 )
 
 // Fetch reads an object from where it comes from. The cache checks what it gets
-// and closes the reader. When nothing came for 30 s, ctx ends.
+// and closes the reader. When nothing came for 30 s, ctx ends. A reader that has a
+// method Size() int64 tells before it is read what cannot be kept.
 type Fetch func(ctx context.Context) (io.ReadCloser, error)
 
 // ErrGone is in the chain of an error of Fetch that says that trying again is of no
@@ -132,7 +133,7 @@ func (o *Object) bring(fetch Fetch) error {
 			return nil
 		}
 		c.Stats.FetchErrors.Add(1)
-		if attempt == attempts || errors.Is(err, ErrGone) || c.ctx.Err() != nil {
+		if attempt == attempts || errors.Is(err, ErrGone) || errors.Is(err, ErrTooLarge) || c.ctx.Err() != nil {
 			if c.ctx.Err() == nil {
 				c.log.Error().Err(err).Str("object", o.id.String()).Int("attempts", attempt).Msg("a file could not be fetched")
 			}
@@ -226,7 +227,10 @@ func (o *Object) fetch(fetch Fetch) error {
 		return err
 	}
 	defer end()
-	w := &spool{disk: c.disk, hash: sha256.New()}
+	if err := c.disk.holds(r.size()); err != nil {
+		return fmt.Errorf("object %s: %w", o.id, err)
+	}
+	w := &spool{disk: c.disk, hash: sha256.New(), limit: c.disk.most()}
 	defer w.abandon()
 	if _, err := io.Copy(w, r); err != nil {
 		return fmt.Errorf("object %s: %w", o.id, err)
@@ -246,12 +250,38 @@ func (o *Object) fetch(fetch Fetch) error {
 }
 
 // Add puts content into the cache that has no source to be fetched from again:
-// it is there until it is evicted. Content beyond limit is refused (ErrTooLarge).
+// it is there until it is evicted. Content beyond limit, or beyond what the disk
+// tier can keep, is refused (ErrTooLarge); 0 is no limit.
 func (c *Cache) Add(r io.Reader, limit int64) (*Object, error) {
 	if !c.begin() {
 		return nil, errClosed
 	}
 	defer c.running.Done()
+	return c.add(r, limit)
+}
+
+// Take is Add of what fetch reads, once, under the promises of Fetch: it may take as
+// long as it goes on.
+func (c *Cache) Take(fetch Fetch) (*Object, error) {
+	if !c.begin() {
+		return nil, errClosed
+	}
+	defer c.running.Done()
+	r, end, err := c.watch(fetch)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if err := c.disk.holds(r.size()); err != nil {
+		return nil, err
+	}
+	return c.add(r, 0)
+}
+
+func (c *Cache) add(r io.Reader, limit int64) (*Object, error) {
+	if most := c.disk.most(); limit <= 0 || limit > most {
+		limit = most
+	}
 	w := &spool{disk: c.disk, hash: sha256.New(), limit: limit}
 	defer w.abandon()
 	if _, err := io.Copy(w, r); err != nil {
@@ -269,5 +299,6 @@ func (c *Cache) Add(r io.Reader, limit int64) (*Object, error) {
 	return o, nil
 }
 
-// ErrTooLarge is the error of Add for content beyond its limit.
+// ErrTooLarge is in the chain of an error of content beyond a limit of the caller's or
+// beyond what the disk tier can keep.
 var ErrTooLarge = errors.New("too large to be kept")

@@ -16,7 +16,7 @@ var errStalled = errors.New("the store stopped sending")
 
 // watch calls fetch with a context that ends when nothing came for a while. The
 // caller calls end.
-func (c *Cache) watch(fetch Fetch) (r io.Reader, end func(), err error) {
+func (c *Cache) watch(fetch Fetch) (r *watched, end func(), err error) {
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	w := &watched{ctx: ctx, patience: c.patience}
 	w.timer = time.AfterFunc(w.patience, func() { cancel(fmt.Errorf("%w for %s", errStalled, w.patience)) })
@@ -40,6 +40,14 @@ type watched struct {
 	ctx      context.Context
 	timer    *time.Timer
 	patience time.Duration
+}
+
+// size is what the source says of it; 0: nothing.
+func (w *watched) size() int64 {
+	if s, ok := w.r.(interface{ Size() int64 }); ok {
+		return s.Size()
+	}
+	return 0
 }
 
 func (w *watched) Read(p []byte) (int, error) {

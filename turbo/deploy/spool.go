@@ -41,17 +41,34 @@ func spool(path string, size int64, r io.Reader, temp string) (*File, error) {
 		}
 		f.file, f.ReaderAt = w, w
 		os.Remove(w.Name()) // it goes away by itself, however this process ends
-		n, err := io.Copy(io.MultiWriter(w, hash), r)
-		if err == nil && n != size {
-			err = io.ErrUnexpectedEOF
+		kept := &keeping{w: w}
+		n, err := io.Copy(io.MultiWriter(kept, hash), r)
+		switch {
+		case kept.err != nil:
+			err = fmt.Errorf("keeping %s, %d bytes, until it is sent: %w (TMPDIR names the folder)", path, size, kept.err)
+		case err != nil:
+			err = cutOff(path, err)
+		case n != size:
+			err = cutOff(path, io.ErrUnexpectedEOF)
 		}
 		if err != nil {
 			f.close()
-			return nil, cutOff(path, err)
+			return nil, err
 		}
 	}
 	hash.Sum(f.ID[:0])
 	return f, nil
+}
+
+// keeping tells failures of the disk from those of the tar.
+type keeping struct {
+	w   io.Writer
+	err error
+}
+
+func (k *keeping) Write(p []byte) (n int, err error) {
+	n, k.err = k.w.Write(p)
+	return n, k.err
 }
 
 func cutOff(path string, err error) error {

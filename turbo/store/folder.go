@@ -59,8 +59,22 @@ func (f *Folder) Get(_ context.Context, area Area, id content.ID) (io.ReadCloser
 	case err != nil:
 		return nil, fmt.Errorf("reading from the store %s: %w", f, err)
 	}
-	return r, nil
+	info, err := r.Stat()
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("reading from the store %s: %w", f, err)
+	}
+	return sized{r, info.Size()}, nil
 }
+
+// sized is an open object with its size.
+type sized struct {
+	io.ReadCloser
+	size int64
+}
+
+// Size is the object's.
+func (s sized) Size() int64 { return s.size }
 
 // Put is part of Store.
 func (f *Folder) Put(_ context.Context, area Area, id content.ID, o Object) (err error) {

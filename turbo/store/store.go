@@ -7,6 +7,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,8 @@ type Store interface {
 	// Has says whether an object is there.
 	Has(ctx context.Context, area Area, id content.ID) (bool, error)
 	// Get reads an object: ErrNotFound when it is not there. The caller closes
-	// the reader and checks what it reads against the id.
+	// the reader and checks what it reads against the id. A reader that has a method
+	// Size() int64 says beforehand what the store takes it for.
 	Get(ctx context.Context, area Area, id content.ID) (io.ReadCloser, error)
 	// Put writes an object, as a whole or not at all.
 	Put(ctx context.Context, area Area, id content.ID, o Object) error
@@ -74,7 +76,16 @@ func ManifestPaced(ctx context.Context, s Store, id content.ID, room *pace.Pacer
 		return nil, nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, content.MaxManifest+1))
+	var b bytes.Buffer
+	if told, ok := r.(interface{ Size() int64 }); ok {
+		size := told.Size()
+		if size > content.MaxManifest {
+			return nil, nil, fmt.Errorf("reading manifest %s from %s: it has %d bytes, and at most %d are read", id, s, size, content.MaxManifest)
+		}
+		b.Grow(int(max(size, 0)) + bytes.MinRead)
+	}
+	_, err = b.ReadFrom(io.LimitReader(r, content.MaxManifest+1))
+	data := b.Bytes()
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading manifest %s from %s: %w", id, s, err)
 	}
