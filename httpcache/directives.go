@@ -71,27 +71,44 @@ func stricter(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// splitList splits at commas outside of quotes.
+// splitList splits at commas outside of quotes. A quote that does not end hides
+// nothing: it is a character like others, and so are those after it.
 func splitList(s string) (items []string) {
-	quoted, from := false, 0
+	from, broken := 0, false
 	for i := 0; i <= len(s); i++ {
 		switch {
-		case i == len(s) || s[i] == ',' && !quoted:
+		case i == len(s) || s[i] == ',':
 			if item := strings.TrimSpace(s[from:i]); item != "" {
 				items = append(items, item)
 			}
 			from = i + 1
-		case s[i] == '"':
-			quoted = !quoted
-		case s[i] == '\\' && quoted:
-			i++
+		case s[i] == '"' && !broken:
+			n := quoted(s[i:])
+			i += max(n-1, 0)
+			broken = n == 0
 		}
 	}
 	return items
 }
 
-// seconds reads delta-seconds; what is too much is a long time (RFC 9111 section
-// 1.2.2), what is no number is none.
+// quoted is the length of the quoted string that s begins with; 0: it does not end.
+func quoted(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
+	return 0
+}
+
+// mostTime is what is taken for a length of time that is more (RFC 9111 section 1.2.2).
+const mostTime = 1 << 31 * time.Second
+
+// seconds reads delta-seconds; what is too much is a long time, what is no number is
+// none.
 func seconds(s string) time.Duration {
 	for _, c := range s {
 		if c < '0' || c > '9' {
@@ -102,8 +119,8 @@ func seconds(s string) time.Duration {
 	switch {
 	case s == "":
 		return 0
-	case err != nil || n > 1<<31:
-		n = 1 << 31
+	case err != nil || n > int64(mostTime/time.Second):
+		return mostTime
 	}
 	return time.Duration(n) * time.Second
 }

@@ -117,7 +117,7 @@ func newEntry(r response, request directives, authorized bool, field func(name s
 	}
 	apparent := max(r.received.Sub(at), 0)
 	aged := ageOf(r.header) + r.received.Sub(r.asked)
-	e.initial = max(apparent, aged)
+	e.initial = min(max(apparent, aged), mostTime) // a Date of long ago must not overflow
 	return e
 }
 
@@ -137,7 +137,7 @@ func lifetime(r response, d directives, at time.Time, opts *app.Caching) (t time
 		return d.maxAge, true
 	case len(r.header["Expires"]) > 0:
 		if expires, ok := date(r.header.Get("Expires")); ok && len(r.header["Expires"]) == 1 {
-			return expires.Sub(at), true
+			return max(expires.Sub(at), 0), true
 		}
 		return 0, true
 	case !heuristic(r.status) && !d.public || d.noCache:
