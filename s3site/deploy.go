@@ -91,7 +91,7 @@ func Deploy(ctx context.Context, b *bucket.Bucket, id, version string, tar io.Re
 }
 
 func checkVersion(v string) error {
-	if v == "" || v == "." || v == ".." || strings.ContainsAny(v, "/\\?#%") {
+	if content.CheckPath("/"+v) != nil || strings.ContainsAny(v, "/\\?#%") {
 		return fmt.Errorf("the version %q: it is part of a path, without \"/\", \"\\\", \"?\", \"#\" and \"%%\"", v)
 	}
 	return nil

@@ -141,12 +141,16 @@ func (f *files) add(k known, contentType string, keep bool) int {
 
 // note adds a line to what is kept.
 func (f *files) note(line indexed) error {
+	data, _ := json.Marshal(line)
+	return f.write(append(data, '\n'))
+}
+
+func (f *files) write(data []byte) error {
 	w, err := os.OpenFile(f.index, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	data, _ := json.Marshal(line)
-	_, err = w.Write(append(data, '\n'))
+	_, err = w.Write(data)
 	return errors.Join(err, w.Close())
 }
 
@@ -238,6 +242,10 @@ func (f *files) recall(dir, tag string) bool {
 		f.add(k, line.Type, false)
 	}
 	if good {
+		// The half of a line that a killed process left must not take the next one with it.
+		if !bytes.HasSuffix(data, []byte{'\n'}) && f.write([]byte{'\n'}) != nil {
+			f.index = ""
+		}
 		return true
 	}
 	if tag == "" {

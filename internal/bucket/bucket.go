@@ -143,19 +143,28 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 }
 
 // List calls each for every object below a prefix, in the order of keys, until
-// it returns an error, which is then List's.
+// it returns an error, which is then List's. What a server lists beside what it was
+// asked for is passed over; a list that breaks off or goes in circles is an error, as
+// whoever deletes by it would take what is missing for gone.
 func (b *Bucket) List(ctx context.Context, prefix string, each func(Info) error) error {
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix})
-	for pages.HasMorePages() {
+	for last := ""; pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return b.explain("listing", prefix, err)
 		}
+		if next := aws.ToString(page.NextContinuationToken); aws.ToBool(page.IsTruncated) {
+			if next == "" || next == last {
+				return fmt.Errorf("listing %s/%s: the server says that there is more, and not where (continuation token %q)", b, prefix, next)
+			}
+			last = next
+		}
 		for _, o := range page.Contents {
-			err := each(Info{
-				Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), ETag: aws.ToString(o.ETag), Modified: aws.ToTime(o.LastModified),
-			})
-			if err != nil {
+			key, size := aws.ToString(o.Key), aws.ToInt64(o.Size)
+			if !strings.HasPrefix(key, prefix) || size < 0 {
+				continue
+			}
+			if err := each(Info{Key: key, Size: size, ETag: aws.ToString(o.ETag), Modified: aws.ToTime(o.LastModified)}); err != nil {
 				return err
 			}
 		}
