@@ -37,6 +37,8 @@ type conn struct {
 	scratch  *scratch // what path, target and others were borrowed from; nil while parked
 	one      [1]byte
 	idle     *idleReader // made for the second request
+	inside   int         // see notInside
+	found    found       // by next
 	requests uint64
 	received uint64 // bytes that account has not seen yet
 	sent     uint64
@@ -72,7 +74,7 @@ const protoChallenge = "acme-tls/1"
 const freshGrace = int64(800 * time.Millisecond)
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{Conn: nc, srv: s, raw: nc}
+	c := &conn{Conn: nc, srv: s, raw: nc, inside: notInside}
 	c.tcp, _ = nc.(tcpConn)
 	c.from(addressOf(nc))
 	c.x.Client = c
@@ -122,7 +124,9 @@ func (c *conn) serve(secure bool) {
 		return
 	}
 	for c.next() {
-		c.handle()
+		if c.found != foundAnswer {
+			c.handle()
+		}
 		if !c.settle() {
 			return
 		}
@@ -157,6 +161,7 @@ func (c *conn) open(secure bool) bool {
 // end closes the connection, also after a panic of a handler: that costs one
 // connection, not the process.
 func (c *conn) end() {
+	c.inside = notInside
 	if p := recover(); p != nil {
 		c.panicked(p, debug.Stack())
 	} else {

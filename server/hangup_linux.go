@@ -10,6 +10,27 @@ type hangups struct {
 	events [128]unix.EpollEvent
 }
 
+// tellsHangUp: the end of an idle connection is known without a read.
+const tellsHangUp = true
+
+// hungUpUntold tells whether the client of an idle connection has closed its
+// side. See idleReader for who misses that.
+func (c *conn) hungUpUntold() (gone bool) {
+	if c.tcp == nil {
+		return false
+	}
+	raw, err := c.tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) {
+		p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(p[:], 0)
+		gone = err == nil && n > 0
+	})
+	return gone
+}
+
 // newHangups returns nil when there is no descriptor left for it; who writes to
 // a client that left finds out anyway, if later.
 func newHangups() *hangups {

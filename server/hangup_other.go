@@ -8,6 +8,11 @@ import "golang.org/x/sys/unix"
 // that wait to be read hide it.
 type hangups struct{ list []*conn }
 
+// tellsHangUp: only a read knows.
+const tellsHangUp = false
+
+func (c *conn) hungUpUntold() bool { return false }
+
 func newHangups() *hangups { return &hangups{} }
 
 func (h *hangups) watch(c *conn) {

@@ -20,13 +20,13 @@ const (
 	parseAgainAt = 1 << 10
 )
 
-// next waits for a request and parses its head. It tells false when there is
-// none: the client left, stayed idle, or sent what cannot be taken and has been
-// told so.
+// next waits for a request and parses its head; c.found says foundAnswer when it
+// was answered already. It tells false when there is none: the client left, stayed
+// idle, or sent what cannot be taken and has been told so.
 func (c *conn) next() bool {
 	c.borrow()
 	c.x.In.Acquire()
-	c.reading = readingIdle
+	c.reading, c.found = readingIdle, foundBytes
 	seen := 0 // buffered bytes in which the head did not end
 	for {
 		if b := c.x.In.Buffered(); len(b) > 0 {
@@ -49,7 +49,7 @@ func (c *conn) next() bool {
 				c.setReadDeadline(wire.Now(), c.srv.Limits.HeaderTimeout, 0)
 			}
 		} else {
-			c.setReadDeadline(c.idleFrom, min(parkAfter, c.srv.Limits.IdleTimeout), deadlineSlack)
+			c.setReadDeadline(c.idleFrom, c.idleTurn(), deadlineSlack)
 			if c.state.Load() == taken {
 				if !c.park() {
 					return false
@@ -68,8 +68,14 @@ func (c *conn) next() bool {
 				return false
 			}
 		}
+		if c.found == foundHead || c.found == foundAnswer {
+			return true
+		}
 	}
 }
+
+// idleTurn is how long an idle connection waits before it is parked.
+func (c *conn) idleTurn() time.Duration { return min(parkAfter, c.srv.Limits.IdleTimeout) }
 
 // receive reads once. A plain connection that has had a request waits for the next
 // one without a buffer.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"edgerouter/internal/nowait"
 	"edgerouter/wire"
 )
 
@@ -28,6 +29,9 @@ const (
 // Read reads for the exchange; handlers that hold the connection read what the
 // client sends after the head.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.inside != notInside {
+		return 0, errInside
+	}
 	if c.reading == readingBody {
 		timeout := c.srv.Limits.BodyTimeout
 		c.setReadDeadline(wire.Now(), timeout, slackOf(timeout))
@@ -43,8 +47,25 @@ func (c *conn) Read(p []byte) (int, error) {
 // Write sends to the client. Each piece has its time, so that a slow reader gets
 // a large response as long as it reads on.
 func (c *conn) Write(p []byte) (int, error) {
-	const most = 64 << 10
-	if !c.bounded && c.x.Sent+int64(len(p)) > most {
+	// What the socket takes at once needs neither a deadline nor the poller. A
+	// connection that was cut is noticed by the writes that follow.
+	if c.inside != notInside && c.x.Sent == 0 && len(p) <= mostWritten {
+		n, err := nowait.Write(c.inside, p)
+		if err == nil && n == len(p) {
+			return n, nil
+		}
+		rest, err := c.write(p[n:])
+		return n + rest, err
+	}
+	return c.write(p)
+}
+
+// mostWritten is how much has one write time-out.
+const mostWritten = 64 << 10
+
+// write is Write through the poller.
+func (c *conn) write(p []byte) (int, error) {
+	if !c.bounded && c.x.Sent+int64(len(p)) > mostWritten {
 		c.boundUnsent()
 	}
 	// A handler that knew the end of its response has read the clock just now.
@@ -54,8 +75,8 @@ func (c *conn) Write(p []byte) (int, error) {
 			c.setWriteDeadline(now)
 		}
 		part := p[sent:]
-		if len(part) > most {
-			part = part[:most]
+		if len(part) > mostWritten {
+			part = part[:mostWritten]
 		}
 		n, err := c.Conn.Write(part)
 		sent += n

@@ -18,7 +18,8 @@ type registered struct {
 	id      uint64
 	slot    int // in list
 	watched bool
-	hungUp  bool // the client has closed its side
+	hungUp  bool  // the client has closed its side
+	looked  int64 // the state in which it was last among the idle ones of older
 }
 
 func (r *registry) add(c *conn) {
@@ -83,12 +84,16 @@ func (r *registry) parked() int {
 }
 
 // older appends the connections whose request began before t: to fresh those
-// that were never watched, and now are, to gone those whose client has left.
-func (r *registry) older(t int64, fresh, gone []*conn) (_, _ []*conn) {
+// that were never watched, and now are, to gone those whose client has left; and
+// to idle those that are idle since before t, once.
+func (r *registry) older(t int64, fresh, gone []*conn, idle []pause) (_, _ []*conn, _ []pause) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.list[:r.awake] {
 		switch s := c.state.Load(); {
+		case s < 0 && -s < t && c.looked != s:
+			c.looked = s
+			idle = append(idle, pause{c, s})
 		case s <= busy || s >= t:
 		case c.hungUp:
 			gone = append(gone, c)
@@ -101,7 +106,13 @@ func (r *registry) older(t int64, fresh, gone []*conn) (_, _ []*conn) {
 			fresh = append(fresh, c)
 		}
 	}
-	return fresh, gone
+	return fresh, gone, idle
+}
+
+// pause is a connection that is idle, and its state then.
+type pause struct {
+	c     *conn
+	state int64
 }
 
 // markHungUp notes what the kernel reported of a watched connection and returns
@@ -137,12 +148,23 @@ func (r *registry) settled() {
 	defer r.mu.Unlock()
 }
 
-// cut ends all connections at once and returns how many there were.
+// take has an idle connection end like closeIdle, unless it is at work again:
+// state is what it was when it was found idle.
+func (r *registry) take(c *conn, state int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.state.CompareAndSwap(state, taken) {
+		c.raw.SetReadDeadline(past)
+	}
+}
+
+// cut ends all connections at once and returns how many there were. Those that
+// answer a request inside of a read close when they are done with it.
 func (r *registry) cut() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.list {
-		c.abort()
+		go c.abort()
 	}
 	return len(r.list)
 }

@@ -218,6 +218,14 @@ func (s *socket) control(op string, f func(fd int) error) error {
 // SyscallConn makes socket a syscall.Conn.
 func (s *socket) SyscallConn() (syscall.RawConn, error) { return rawSocket{s}, nil }
 
+// waiter makes socket a lazyConn.
+func (s *socket) waiter() syscall.RawConn {
+	if !s.polled.Load() {
+		return nil
+	}
+	return s.raw
+}
+
 // rawSocket is a socket as a syscall.RawConn.
 type rawSocket struct{ s *socket }
 

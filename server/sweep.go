@@ -10,8 +10,8 @@ import (
 // is looked at for the first time. Faster requests cost it nothing.
 const sweepEvery = 100 * time.Millisecond
 
-// sweep cancels the requests of clients that have gone away, from New to
-// Shutdown.
+// sweep cancels the requests of clients that have gone away, and ends idle
+// connections whose end nobody has told of, from New to Shutdown.
 func (s *Server) sweep() {
 	defer s.running.Done()
 	tick := time.NewTicker(sweepEvery)
@@ -19,14 +19,15 @@ func (s *Server) sweep() {
 	h := newHangups()
 	defer h.close()
 	var fresh, gone []*conn
-	var idle crowd
+	var idle []pause
+	var silent crowd
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-tick.C:
 		}
-		fresh, gone = s.conns.older(wire.Now()-int64(sweepEvery), fresh[:0], gone[:0])
+		fresh, gone, idle = s.conns.older(wire.Now()-int64(sweepEvery), fresh[:0], gone[:0], idle[:0])
 		for _, c := range fresh {
 			h.watch(c)
 		}
@@ -41,9 +42,15 @@ func (s *Server) sweep() {
 				s.Stats.ClientGone.Add(1)
 			}
 		}
+		for _, p := range idle {
+			if p.c.hungUpUntold() {
+				s.conns.take(p.c, p.state)
+			}
+		}
 		clear(fresh)
 		clear(gone)
-		if idle.silent(s.conns.parked()) {
+		clear(idle)
+		if silent.silent(s.conns.parked()) {
 			giveBack()
 		}
 	}
