@@ -1,8 +1,8 @@
 package server
 
 import (
+	"errors"
 	"io"
-	"os"
 	"syscall"
 
 	"edgerouter/internal/nowait"
@@ -41,9 +41,10 @@ const (
 	foundTaken               // the connection is to end
 )
 
-// inside is where the descriptor of a connection is while a request is answered
-// inside of its read: it cannot be closed meanwhile. Others that close it wait
-// for the answer, so that the goroutine itself must not, nor read.
+// notInside is conn.inside unless a request is answered inside of a read. Then it
+// is the descriptor, which cannot be closed meanwhile: others that close the
+// connection wait for the answer, and its own goroutine must neither do that nor
+// read.
 const notInside = -1
 
 // fillIdle is In.Fill for a connection that nothing is buffered of.
@@ -133,4 +134,4 @@ func (c *conn) answerInside(fd int) bool {
 }
 
 // errInside is what a handler gets that reads what cannot be there.
-var errInside = os.NewSyscallError("read", syscall.EBUSY)
+var errInside = errors.New("read from the connection of a request that has no body")

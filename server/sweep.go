@@ -1,6 +1,7 @@
 package server
 
 import (
+	"runtime"
 	"time"
 
 	"edgerouter/wire"
@@ -42,7 +43,10 @@ func (s *Server) sweep() {
 				s.Stats.ClientGone.Add(1)
 			}
 		}
-		for _, p := range idle {
+		for i, p := range idle {
+			if i%64 == 63 {
+				runtime.Gosched() // thousands may have fallen idle at once
+			}
 			if p.c.hungUpUntold() {
 				s.conns.take(p.c, p.state)
 			}
