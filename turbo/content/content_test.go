@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgerouter/internal/pace"
 )
 
 func TestID(t *testing.T) {
@@ -294,6 +296,19 @@ func BenchmarkParse(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		if _, err := Parse(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkParsePaced is how a manifest is read while others are served: most of the
+// time is room for them.
+func BenchmarkParsePaced(b *testing.B) {
+	data := big(b, 100_000)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		room := pace.New()
+		if _, err := ParsePaced(data, &room); err != nil {
 			b.Fatal(err)
 		}
 	}
