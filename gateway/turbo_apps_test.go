@@ -63,6 +63,9 @@ func TestOtherApplicationsPrefix(t *testing.T) {
 	if n := b.engine.Stats.Takeovers.Load(); n != 0 {
 		t.Errorf("%d takeovers", n)
 	}
+	if b.engine.Stats.Refused.Load() == 0 {
+		t.Error("nothing was counted as refused")
+	}
 	greedy.Store("/")
 	b.eventually("taken over", func() bool { _, body, _ := b.get("/app.css"); return strings.HasPrefix(body, "app.css v01") })
 	others()

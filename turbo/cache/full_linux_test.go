@@ -2,8 +2,11 @@ package cache
 
 import (
 	"bytes"
+	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"edgerouter/turbo/content"
 )
@@ -16,7 +19,12 @@ func TestFullDisk(t *testing.T) {
 		t.Skipf("a file system of its own cannot be mounted here (%v)", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }) // after Close, which was registered later
-	c := open(t, Options{Dir: dir})
+	var said bytes.Buffer
+	c, err := Open(Options{Dir: dir, Log: zerolog.New(zerolog.SyncWriter(&said))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
 	large := text(1, 400_000)
 	if cp, err := c.Object(content.IDOf(large)).Load(t.Context(), from(large)); err != nil || !bytes.Equal(whole(t, cp), large) {
 		t.Fatal(err)
@@ -34,5 +42,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	if c.Stats.DiskErrors.Load() == 0 {
 		t.Error("no error of the disk was counted")
+	}
+	c.Close()
+	if !strings.Contains(said.String(), "the disk of the cached files is full") || !strings.Contains(said.String(), dir) {
+		t.Errorf("the log does not say that it is full:\n%s", said.String())
 	}
 }
