@@ -88,7 +88,7 @@ const manifestTimeout = time.Minute
 // manifest reads a manifest: what was kept, or the store's. It makes room for
 // requests meanwhile.
 func (e *Engine) manifest(ctx context.Context, id content.ID) (*content.Manifest, error) {
-	room := pace.New()
+	room := pace.Brisk()
 	if m := e.keptManifest(id, &room); m != nil {
 		return m, nil
 	}

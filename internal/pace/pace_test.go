@@ -9,7 +9,7 @@ import (
 func TestPacer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var none Pacer
-		p := New()
+		p, brisk := New(), Brisk()
 		for _, step := range []struct {
 			name string
 			work time.Duration
@@ -38,6 +38,8 @@ func TestPacer(t *testing.T) {
 			{"it is looked at", 0, p.Step, share * slice},
 			{"a long piece", 3 * slice, p.Block, 3 * share * slice},
 			{"a very long piece", time.Second, p.Block, longest},
+			{"others wait for it, and it is long over", 0, brisk.Block, longest},
+			{"others wait for it", slice, brisk.Block, briskShare * slice},
 		} {
 			time.Sleep(step.work)
 			began := time.Now()

@@ -307,7 +307,7 @@ func BenchmarkParsePaced(b *testing.B) {
 	data := big(b, 100_000)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		room := pace.New()
+		room := pace.Brisk()
 		if _, err := ParsePaced(data, &room); err != nil {
 			b.Fatal(err)
 		}

@@ -108,10 +108,22 @@ func Parse(data []byte) (*Manifest, error) { return ParsePaced(data, &pace.Pacer
 // ParsePaced is Parse that makes room for others meanwhile: 100,000 files take
 // half a second of a processor.
 func ParsePaced(data []byte, room *pace.Pacer) (*Manifest, error) {
+	return parse(data, IDPaced(data, room), room)
+}
+
+// ParseOf is ParsePaced of the manifest that id names: a *Mismatch if data is not that.
+func ParseOf(id ID, data []byte, room *pace.Pacer) (*Manifest, error) {
+	if got := IDPaced(data, room); got != id {
+		return nil, &Mismatch{Want: id, Got: got, Size: int64(len(data))}
+	}
+	return parse(data, id, room)
+}
+
+func parse(data []byte, id ID, room *pace.Pacer) (*Manifest, error) {
 	if len(data) > MaxManifest {
 		return nil, fmt.Errorf("a manifest of %d bytes: at most %d are read", len(data), MaxManifest)
 	}
-	m := &Manifest{id: IDPaced(data, room), seed: maphash.MakeSeed()}
+	m := &Manifest{id: id, seed: maphash.MakeSeed()}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := expect(d, json.Delim('{')); err != nil {
 		return nil, err

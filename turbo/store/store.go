@@ -89,10 +89,7 @@ func ManifestPaced(ctx context.Context, s Store, id content.ID, room *pace.Pacer
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading manifest %s from %s: %w", id, s, err)
 	}
-	if got := content.IDPaced(data, room); got != id {
-		return nil, nil, fmt.Errorf("reading from %s: %w", s, &content.Mismatch{Want: id, Got: got, Size: int64(len(data))})
-	}
-	m, err := content.ParsePaced(data, room)
+	m, err := content.ParseOf(id, data, room)
 	if err != nil {
 		return nil, nil, fmt.Errorf("manifest %s in %s: %w", id, s, err)
 	}
