@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"edgerouter/app"
 	"edgerouter/internal/bucket"
 	"edgerouter/internal/s3test"
+	"edgerouter/internal/testkit"
 	"edgerouter/turbo/cache"
 	"edgerouter/turbo/content"
 	"edgerouter/turbo/store"
@@ -43,15 +43,6 @@ func sparse(t *testing.T, path string) {
 	}
 }
 
-// allocated is how many bytes f allocates.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
 // TestHugeLies: an object and a manifest that have 5 GB where the store should have
 // something small are refused before they are read, without memory and disk for them.
 func TestHugeLies(t *testing.T) {
@@ -70,7 +61,7 @@ func TestHugeLies(t *testing.T) {
 			t.Fatalf("%d %q", resp.StatusCode, body)
 		}
 		sparse(t, path(store.Files, content.IDOf(small).String()))
-		n := allocated(func() {
+		n := testkit.Allocated(func() {
 			if resp, body := b.ask("GET", "/huge.bin"); resp.StatusCode != 503 || len(body) > 1000 {
 				t.Errorf("%d with %d bytes", resp.StatusCode, len(body))
 			}
@@ -86,7 +77,7 @@ func TestHugeLies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n = allocated(func() {
+		n = testkit.Allocated(func() {
 			if _, _, err := store.Manifest(t.Context(), s, id); err == nil || !strings.Contains(err.Error(), "it has 5368709120 bytes, and at most 209715200 are read") {
 				t.Error(err)
 			}
@@ -133,7 +124,7 @@ func TestHugeFile(t *testing.T) {
 	e := testEngine(t, s, dir)
 	sparse(t, filepath.Join(dir, "files", fiveGBID))
 	b := listen(t, true, backend(t, e, app.TurbochargerOpts{Manifest: manifest.String()}).Handler(true))
-	n := allocated(func() {
+	n := testkit.Allocated(func() {
 		// A request waits half a minute for it to be checked, and is told to come again.
 		for end := time.Now().Add(3 * time.Minute); ; {
 			resp, err := http.Head(fmt.Sprintf("http://%s/huge.bin", b.addr)) // ask has less patience

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/turbo/store"
 )
 
@@ -34,15 +34,6 @@ func hugeTar(t *testing.T, length int64) io.Reader {
 	return io.MultiReader(&head, io.LimitReader(zeros{}, length))
 }
 
-// allocated is how many bytes f allocates.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
 // TestHugeFile deploys a file of 5 GB that does not come to its end, and one that the
 // folder of temporary files has no room for: the error says which, what came goes
 // away, no manifest is there, and memory does not grow with the file. (What does come
@@ -52,7 +43,7 @@ func TestHugeFile(t *testing.T) {
 	temp := t.TempDir()
 	refused := func(what string, data io.Reader, want string) {
 		t.Helper()
-		n := allocated(func() {
+		n := testkit.Allocated(func() {
 			if _, err := Tar(t.Context(), s, "p", data, Options{Temp: temp}); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", what, err, want)
 			}
