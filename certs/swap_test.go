@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 )
 
@@ -87,7 +88,8 @@ func BenchmarkSwapAmong100000(b *testing.B) {
 // Full handshakes while one certificate after another among 100,000 is swapped:
 // none fails. It logs p99 without and with the swaps, ten a second.
 func TestSwapUnderLoad(t *testing.T) {
-	if raceEnabled || testing.Short() {
+	testkit.Long(t)
+	if raceEnabled {
 		t.Skip("it is about time")
 	}
 	s := NewStore(Options{Metrics: metrics.NewSet(), Log: zerolog.Nop()})

@@ -17,20 +17,19 @@ import (
 	"edgerouter/admin"
 	"edgerouter/bus"
 	"edgerouter/discovery/stream"
+	"edgerouter/internal/testkit"
 )
 
 // The promise of the event bus: whatever happens to single nodes, and to all of
 // them at once, no acknowledged append is lost, none is applied twice, all nodes
 // come to the same within sameWithin, and each serves all the while.
 //
-// EDGEROUTER_TEST_LONG=N is the long form: N runs with faults of 30 s, in random
+// EDGEROUTER_TEST_PROMISE=N is the longest form: N runs with faults of 30 s, in random
 // order at random nodes. A run that failed says its seed; EDGEROUTER_TEST_SEED
 // runs it again.
 func TestClusterPromise(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute")
-	}
-	n, _ := strconv.Atoi(os.Getenv("EDGEROUTER_TEST_LONG"))
+	testkit.Long(t)
+	n, _ := strconv.Atoi(os.Getenv("EDGEROUTER_TEST_PROMISE"))
 	if n <= 0 {
 		clusterPromise(t, shortPromise())
 		return

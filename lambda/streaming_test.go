@@ -21,6 +21,7 @@ import (
 
 	"edgerouter/app"
 	"edgerouter/internal/lambdaservice"
+	"edgerouter/internal/testkit"
 )
 
 const integration = "application/vnd.awslambda.http-integration-response"
@@ -158,9 +159,7 @@ func TestRawStream(t *testing.T) {
 
 // TestLargeStream passes 200 MB through, with less than 20 MB of memory.
 func TestLargeStream(t *testing.T) {
-	if testing.Short() {
-		t.Skip("200 MB")
-	}
+	testkit.Long(t)
 	const size = 200 << 20
 	piece := make([]byte, 64<<10)
 	b := newBed(t, options{direct: true}, []lambdaservice.Function{

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"edgerouter/internal/testkit"
 )
 
 // dice makes choices out of the bytes of a fuzzer.
@@ -97,9 +99,9 @@ func FuzzMatch(f *testing.F) {
 // enough to make large tables.
 func TestMatchAgainstReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	rounds := 500
-	if testing.Short() || raceEnabled {
-		rounds = 50
+	rounds := 50
+	if testkit.IsLong() && !raceEnabled {
+		rounds = 500
 	}
 	for range rounds {
 		program := make([]byte, 600)

@@ -9,15 +9,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"edgerouter/internal/testkit"
 )
 
 // TestIdleConnectionsAreSmall: an idle keep-alive connection takes at most 12 KB
 // of heap and stack. The clients are bare sockets, so that only the server's
 // side is counted.
 func TestIdleConnectionsAreSmall(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits until connections are parked")
-	}
+	testkit.Long(t)
 	const connections, most = 2000, 12 << 10
 	r := start(t, nil)
 	r.dial().open()

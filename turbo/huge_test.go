@@ -105,9 +105,7 @@ func TestHugeLies(t *testing.T) {
 // TestHugeFile serves a file of 5 GB out of the disk copy of an earlier process, in
 // parts and as a whole until the client leaves, and allocates next to nothing for it.
 func TestHugeFile(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it hashes 5 GB")
-	}
+	testkit.Long(t)
 	id, err := content.ParseID(fiveGBID)
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"edgerouter/app"
 	"edgerouter/internal/bucket"
 	"edgerouter/internal/s3test"
+	"edgerouter/internal/testkit"
 	"edgerouter/turbo/content"
 	"edgerouter/turbo/deploy"
 	"edgerouter/turbo/store"
@@ -123,9 +124,9 @@ func TestKilledDeploys(t *testing.T) {
 }
 
 func killDeploys(t *testing.T, k killed) {
-	kills := 50
-	if testing.Short() {
-		kills = 5
+	kills := 5
+	if testkit.IsLong() {
+		kills = 50
 	}
 	s, err := k.open()
 	if err != nil {

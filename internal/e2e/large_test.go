@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"edgerouter/app"
+	"edgerouter/internal/testkit"
 )
 
 // TestLargeBodies: 200 MB each way, with a bound on the memory of the process in
 // which client, edge and origin are.
 func TestLargeBodies(t *testing.T) {
-	if testing.Short() {
-		t.Skip("moves 1.6 GB")
-	}
+	testkit.Long(t)
 	const size, most = 200 << 20, 16 << 20
 	origin := httpOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)

@@ -18,9 +18,7 @@ import (
 // TestSlowClients: slowhttptest in its three modes, 500 connections each, for
 // some seconds, while good clients are served quickly and memory is bounded.
 func TestSlowClients(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes 8 s")
-	}
+	testkit.Long(t)
 	tool, err := exec.LookPath("slowhttptest")
 	if err != nil {
 		testkit.Missing(t, "slowhttptest", "slowhttptest is not installed: apt-get install slowhttptest")
