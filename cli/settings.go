@@ -12,6 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
+
+	"edgerouter/turbo"
 )
 
 // settings are the flags of serve. Each may be given by its environment
@@ -33,6 +35,7 @@ type settings struct {
 	lambdaMemory   string
 	metricsPath    string // METRICS_ENDPOINT
 	store          string // of static sites
+	warmUp         time.Duration
 	s3             s3Discovery
 	idServerURL    string
 	ipRules        string
@@ -59,6 +62,7 @@ var serveSettings = []setting{
 	{flag: "apps", env: []string{"EDGEROUTER_APPS"}},
 	{flag: "dev", env: []string{"EDGEROUTER_DEV"}},
 	{flag: "turbocharger-store", env: []string{"TURBOCHARGER_STORE"}},
+	{flag: "turbocharger-warm-up", env: []string{"EDGEROUTER_TURBOCHARGER_WARM_UP"}},
 	{flag: "cert-dir", env: []string{"EDGEROUTER_CERT_DIR"}},
 	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
 	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
@@ -79,6 +83,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&s.dev, "dev", false, "development: ports 8080 and 8443, data in ./.edgerouter, certificates of a local CA, and examples/quickstart when no application is configured")
 	s.busSettings.addFlags(f)
 	addStoreFlag(f, &s.store)
+	f.DurationVar(&s.warmUp, "turbocharger-warm-up", turbo.DefaultWarmUp, "how `long` a new version of a site waits at most for the files that are in use, before it is served without them")
 	s.s3.addFlags(f)
 	s.docker.addFlags(f)
 	s.certSettings.addFlags(f)
@@ -177,6 +182,9 @@ func (s *settings) check() error {
 	}
 	if s.shutdownGrace < 0 {
 		return usagef("--shutdown-grace %s: must not be negative", s.shutdownGrace)
+	}
+	if s.warmUp < 0 {
+		return usagef("--turbocharger-warm-up %s: must not be negative; 0 waits for no file", s.warmUp)
 	}
 	for _, c := range s.trustedProxies {
 		p, err := parsePrefix(strings.TrimSpace(c))

@@ -62,7 +62,9 @@ func newEdgeSites(s settings, log zerolog.Logger) (*edgeSites, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--data %s: %w", s.data, err)
 	}
-	return &edgeSites{cache: c, engine: turbo.New(st, c, log), data: s.data, log: log}, nil
+	engine := turbo.New(st, c, log)
+	engine.WarmUp = s.warmUp
+	return &edgeSites{cache: c, engine: engine, data: s.data, log: log}, nil
 }
 
 // s3 is what sites in S3 are given.

@@ -28,8 +28,6 @@ type Backend struct {
 }
 
 const (
-	// warmTimeout bounds how long a version waits for the files that were hot.
-	warmTimeout = time.Minute
 	// retryFirst and retryMost are the pauses between attempts to load a version.
 	retryFirst = time.Second
 	retryMost  = 30 * time.Second
@@ -112,15 +110,12 @@ func (e *Engine) newBackend(id, version string, now func() *Site, load loader) *
 	b := &Backend{engine: e, app: id, ready: make(chan struct{}), log: e.log.With().Str("app", id).Str("version", version).Logger()}
 	ctx, stop := context.WithCancel(e.ctx)
 	b.stop = stop
-	old := e.current(id)
+	old := e.join(b)
 	if old == nil {
 		if s := now(); s != nil {
-			b.set(s)
+			e.arrive(b, s)
 			return b
 		}
-	} else {
-		b.site.Store(old)
-		close(b.ready)
 	}
 	e.run(func() { b.load(ctx, old, load) })
 	return b
@@ -154,26 +149,28 @@ func (b *Backend) load(ctx context.Context, old *Site, load loader) {
 // change warms the version and switches to it.
 func (b *Backend) change(ctx context.Context, old, s *Site) {
 	began := time.Now()
-	if len(s.previous) == 0 && old != nil && old.name != s.name {
-		s.previous = old.asPrevious() // nobody sees s yet
+	w := newWarmUp(s, old)
+	if limit := b.engine.WarmUp; limit > 0 {
+		warming, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		err := w.run(warming, func(dealt, all int) {
+			b.log.Info().Int("files", dealt).Int("of", all).Dur("took", time.Since(began)).Dur("at_most", limit).Msg("a version of a site is warming up; the one before it is in service")
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			b.log.Warn().Err(err).Int("files", w.files()).Int("of", len(w.paths)).Dur("at_most", limit).Msg("not all files that were hot are here; the version is served nevertheless (--turbocharger-warm-up)")
+		}
 	}
-	warming, cancel := context.WithTimeout(ctx, warmTimeout)
-	defer cancel()
-	files, err := s.warm(warming, old)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		b.log.Warn().Err(err).Int("files", files).Msg("not all files that were hot are here; the version is served nevertheless")
-	}
-	b.set(s)
+	b.failed.Store(nil)
+	b.engine.arrive(b, s)
 	b.engine.Stats.Switches.Add(1)
-	b.log.Info().Int("warm", files).Int("files", s.files.Len()).Dur("took", time.Since(began)).Msg("a version of a site is in service")
+	b.log.Info().Int("warm", w.files()).Int("files", s.files.Len()).Dur("took", time.Since(began)).Msg("a version of a site is in service")
 }
 
-func (b *Backend) set(s *Site) {
-	b.failed.Store(nil)
-	b.engine.setCurrent(b.app, s)
+// show answers with a version from now on. The engine's lock is held.
+func (b *Backend) show(s *Site) {
 	if b.site.Swap(s) == nil {
 		close(b.ready)
 	}
@@ -221,7 +218,5 @@ func (b *Backend) wait() *Site {
 // Close ends what goes on in the background. Requests are answered on.
 func (b *Backend) Close() {
 	b.stop()
-	if s := b.site.Load(); s != nil {
-		b.engine.forget(b.app, s)
-	}
+	b.engine.leave(b)
 }

@@ -26,6 +26,10 @@ type Engine struct {
 	// CheckEvery is the shortest time between two questions to an origin whether
 	// its takeover goes on; 5 s. It is set before the first takeover.
 	CheckEvery time.Duration
+	// WarmUp is how long a version waits at most for the files that were hot in the
+	// one before it; 10 minutes. With 0 it waits for none. It is set before the first
+	// backend is made.
+	WarmUp time.Duration
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -33,15 +37,16 @@ type Engine struct {
 
 	mu     sync.Mutex
 	closed bool
-	// serving is the version that each application serves, for the backend that
-	// comes in the place of another one.
-	serving map[string]*Site
+	// lines and heritages are what goes on from one backend or takeover of an
+	// application to the next.
+	lines     map[string]*line
+	heritages map[string]*heritage
 }
 
 // New makes an engine of a store and a cache, which stay the caller's to close
 // after it.
 func New(s store.Store, c *cache.Cache, log zerolog.Logger) *Engine {
-	e := &Engine{store: s, cache: c, log: log, CheckEvery: checkEvery, serving: map[string]*Site{}}
+	e := &Engine{store: s, cache: c, log: log, CheckEvery: checkEvery, WarmUp: DefaultWarmUp, lines: map[string]*line{}, heritages: map[string]*heritage{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e
 }
@@ -118,26 +123,4 @@ func (e *Engine) fetcher(m *content.Manifest) func(i int) cache.Fetch {
 // manifestSite makes a site of a manifest.
 func (e *Engine) manifestSite(m *content.Manifest, opts SiteOptions, previous []*Site) *Site {
 	return e.newSite(Version{Name: m.ID().String(), Files: m, Fetch: e.fetcher(m), Previous: previous}, opts)
-}
-
-// current is what an application serves, nil when it serves nothing yet.
-func (e *Engine) current(app string) *Site {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.serving[app]
-}
-
-func (e *Engine) setCurrent(app string, s *Site) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.serving[app] = s
-}
-
-// forget drops what an application served, unless another backend has taken over.
-func (e *Engine) forget(app string, s *Site) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.serving[app] == s {
-		delete(e.serving, app)
-	}
 }

@@ -21,7 +21,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"edgerouter/internal/pace"
 	"edgerouter/turbo/cache"
 	"edgerouter/turbo/content"
 )
@@ -211,53 +210,17 @@ func (s *Site) hot() (paths []string, objects []*cache.Object) {
 	return paths, objects
 }
 
-// warm brings here what was hot in another version: the files under the same
-// paths, in the encodings that were in use. It returns how many, and with ctx.
-func (s *Site) warm(ctx context.Context, old *Site) (files int, err error) {
-	if old == nil {
-		return 0, nil
-	}
-	paths, objects := old.hot()
-	room := pace.New()
-	for i, o := range objects {
-		room.Block()
-		if ctx.Err() != nil {
-			break
-		}
-		now, ok := s.find([]byte(paths[i]))
-		if !ok {
-			continue
-		}
-		if _, err := now.load(ctx); err != nil {
-			if ctx.Err() != nil || !errors.Is(err, cache.ErrGone) {
-				return files, err
-			}
-			continue // it is missing in the store: that is told when it is asked for
-		}
-		files++
-		if fresh := now.object(); fresh != o && fresh != nil {
-			for _, e := range []cache.Encoding{cache.Gzip, cache.Brotli, cache.Zstd} {
-				if o.Copy(e) != nil {
-					fresh.Make(e)
-				}
-			}
-		}
-	}
-	return files, ctx.Err()
-}
-
-// asPrevious is what the version after this one has for its earlier ones. They
-// do not keep those before them.
-func (s *Site) asPrevious() []*Site {
-	alone := &Site{
+// alone is the version without those before it: what later versions keep of it.
+func (s *Site) alone() *Site {
+	return &Site{
 		files: s.files, fetch: s.fetch, cache: s.cache, opts: s.opts, stats: s.stats, log: s.log, name: s.name,
 		slots: s.slots, resolving: s.resolving, notFound: -1, fallback: -1,
 	}
-	all := []*Site{alone}
-	for _, p := range s.previous {
-		if len(all) < keptVersions && p.name != s.name {
-			all = append(all, p)
-		}
-	}
-	return all
+}
+
+// asPrevious is what the version called next, which comes after this one, has for
+// its earlier ones.
+func (s *Site) asPrevious(next string) []*Site {
+	l := line{site: s, past: withoutName(s.previous, s.name)}
+	return l.before(&Site{name: next})
 }

@@ -49,6 +49,7 @@ type Takeover struct {
 	log    zerolog.Logger
 	ctx    context.Context
 	stop   context.CancelFunc
+	leave  func()                     // gives up what the next takeover of the application would go on with
 	taken  atomic.Pointer[[]*subtree] // the longest prefix first; nil: none
 
 	mu     sync.Mutex
@@ -69,15 +70,19 @@ type subtree struct {
 	checking atomic.Bool
 
 	// What follows belongs to the check under way.
-	left map[content.ID]time.Time // versions that were left, and when
-	seen content.ID               // named by the last check
-	row  int                      // in how many checks in a row
+	left    map[content.ID]time.Time // versions that were left, and when
+	seen    content.ID               // named by the last check
+	row     int                      // in how many checks in a row
+	warming *warmUp                  // of the version that is to follow; nil: none
+	since   time.Time                // when it began
 }
 
 // NewTakeover makes the takeover of an application; SetOrigin completes it.
 func (e *Engine) NewTakeover(app string) *Takeover {
 	t := &Takeover{engine: e, app: app, log: e.log.With().Str("app", app).Logger(), pending: map[string]time.Time{}}
 	t.ctx, t.stop = context.WithCancel(e.ctx)
+	e.joinHeritage(app)
+	t.leave = sync.OnceFunc(func() { e.leaveHeritage(app) })
 	return t
 }
 
@@ -89,7 +94,10 @@ func (t *Takeover) SetOrigin(o Origin) {
 }
 
 // Close ends what goes on in the background. What was taken over is served on.
-func (t *Takeover) Close() { t.stop() }
+func (t *Takeover) Close() {
+	t.stop()
+	t.leave()
+}
 
 // Handler serves what was taken over; inner answers the rest, and what cannot be
 // had from the store.
@@ -221,7 +229,8 @@ func (t *Takeover) begin(sub *subtree, id content.ID) {
 		}
 		return
 	}
-	sub.site.Store(t.engine.manifestSite(m, takenOptions, nil))
+	s := t.engine.manifestSite(m, takenOptions, t.engine.inherited(t.app, sub.prefix, id.String()))
+	sub.site.Store(s)
 	sub.checked.Store(wire.Now())
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -235,6 +244,7 @@ func (t *Takeover) begin(sub *subtree, id content.ID) {
 	all = append(all, sub)
 	slices.SortFunc(all, func(a, b *subtree) int { return len(b.prefix) - len(a.prefix) })
 	t.taken.Store(&all)
+	t.engine.bequeath(t.app, sub.prefix, s)
 	t.engine.Stats.Takeovers.Add(1)
 	t.log.Info().Str("prefix", sub.prefix).Str("manifest", id.String()).Int("files", m.Len()).Msg("a subtree was taken over")
 }
@@ -318,31 +328,55 @@ func (t *Takeover) follow(sub *subtree, id content.ID) {
 	if _, justLeft := sub.left[id]; justLeft && sub.row < returns {
 		return
 	}
-	m, err := t.engine.manifest(t.ctx, id)
-	if err != nil {
-		if t.ctx.Err() == nil {
-			t.refuse(sub.prefix+" "+id.String(), err)
+	if sub.warming == nil || sub.warming.site.name != id.String() {
+		m, err := t.engine.manifest(t.ctx, id)
+		if err != nil {
+			if t.ctx.Err() == nil {
+				t.refuse(sub.prefix+" "+id.String(), err)
+			}
+			return
 		}
-		return
+		sub.warming, sub.since = newWarmUp(t.engine.manifestSite(m, takenOptions, old.asPrevious(id.String())), old), now
 	}
-	s := t.engine.manifestSite(m, takenOptions, old.asPrevious())
-	warming, cancel := context.WithTimeout(t.ctx, warmTimeout)
-	defer cancel()
-	files, err := s.warm(warming, old)
-	if t.ctx.Err() != nil {
+	w := sub.warming
+	if err := t.warm(w, now.Sub(sub.since)); t.ctx.Err() != nil {
 		return
+	} else if err != nil {
+		if time.Since(sub.since) < t.engine.WarmUp {
+			// The version that is here is whole, and the next check, which goes on with
+			// what is missing, is not far.
+			t.refuse(sub.prefix+" "+id.String(), fmt.Errorf("of %d files that are hot %d are here: %w", len(w.paths), w.files(), err))
+			return
+		}
+		t.log.Warn().Err(err).Str("prefix", sub.prefix).Int("files", w.files()).Int("of", len(w.paths)).Msg("not all files that were hot are here; the version is served nevertheless (--turbocharger-warm-up)")
 	}
-	if err != nil {
-		// The version that is here is whole, and the next check is not far.
-		t.refuse(sub.prefix+" "+id.String(), fmt.Errorf("files that are hot cannot be had: %w", err))
-		return
-	}
+	s, files := w.site, w.files()
+	sub.warming = nil
 	sub.site.Store(s)
 	if was, err := content.ParseID(old.name); err == nil {
 		sub.left[was] = now
 	}
+	t.engine.bequeath(t.app, sub.prefix, s)
 	t.engine.Stats.Switches.Add(1)
 	t.log.Info().Str("prefix", sub.prefix).Str("manifest", id.String()).Int("warm", files).Msg("a version of a subtree is in service")
+}
+
+// warmRound bounds how long files are fetched before the origin is asked again
+// which version it names.
+const warmRound = time.Minute
+
+// warm goes on with a warm-up that has taken that long.
+func (t *Takeover) warm(w *warmUp, took time.Duration) error {
+	left := t.engine.WarmUp - took
+	if left <= 0 {
+		if t.engine.WarmUp == 0 {
+			return nil // it is not waited for
+		}
+		return context.DeadlineExceeded
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, min(left, warmRound))
+	defer cancel()
+	return w.round(ctx)
 }
 
 var errAdvertisement = errors.New("want a prefix and the id of a manifest, such as \"/static EaTUYaox...\"")
