@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/wire"
 )
 
 // V0Deps is what NewV0 needs from its surroundings.
@@ -42,6 +43,7 @@ func NewV0(opts app.AuthV0Opts, deps V0Deps) (func(next fasthttp.RequestHandler)
 		return func(ctx *fasthttp.RequestCtx) {
 			if gate.Admit(ctx) {
 				ctx.Request.Header.Del(fasthttp.HeaderAuthorization)
+				wire.Authorize(ctx)
 				// The context lives on with the connection, the mark must not.
 				ctx.SetUserValue(admitted{}, true)
 				defer ctx.RemoveUserValue(admitted{})

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type cacheBed struct {
 	peer  *httptest.Server
 	asked atomic.Int64
 	serve atomic.Pointer[http.HandlerFunc]
+	stats httpcache.Stats
 }
 
 func newCacheBed(t *testing.T, caching map[string]any) *cacheBed {
@@ -69,7 +71,7 @@ func (b *cacheBed) start(peer string, caching map[string]any) {
 	}
 	engine := turbo.New(st, c, zerolog.Nop())
 	kinds := Standard{
-		Turbo: engine, CacheStats: &httpcache.Stats{},
+		Turbo: engine, CacheStats: &b.stats,
 		Upstream: upstream.Deps{Log: zerolog.Nop(), Stats: &upstream.Stats{}},
 	}
 	g := New(Options{Builders: kinds.Builders(), Metrics: metrics.NewSet(), Log: zerolog.Nop(), Grace: time.Millisecond})
@@ -87,7 +89,7 @@ func (b *cacheBed) start(peer string, caching map[string]any) {
 	}
 	g.Apply([]SourceSet{{Source: "test", Apps: apps}})
 	b.g = g
-	s := server.New(server.Config{Lookup: g.Lookup, Unmatched: metrics.NewSet().App("none"), Log: zerolog.Nop()})
+	s := server.New(server.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Lookup: g.Lookup, Unmatched: metrics.NewSet().App("none"), Log: zerolog.Nop()})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +104,26 @@ func (b *cacheBed) start(peer string, caching map[string]any) {
 		engine.Close()
 		c.Close()
 	})
+}
+
+// purge drops what is stored.
+func (b *cacheBed) purge(host, prefix string) int {
+	b.t.Helper()
+	n, ok := b.g.Snapshot().App("cached").Purge(host, prefix)
+	if !ok {
+		b.t.Fatal("there is no cache")
+	}
+	return n
+}
+
+// waiting returns when so many requests wait for another one.
+func (b *cacheBed) waiting(n int64) {
+	b.t.Helper()
+	for end := time.Now().Add(time.Minute); b.stats.Waiting.Load() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("%d requests wait, not %d", b.stats.Waiting.Load(), n)
+		}
+	}
 }
 
 func (b *cacheBed) answer(h http.HandlerFunc) { b.serve.Store(&h) }

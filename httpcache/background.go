@@ -15,10 +15,11 @@ import (
 // validateLater validates a response in the background (RFC 5861 section 3), once
 // at a time.
 func (c *Cache) validateLater(q *query, e *entry, next fasthttp.RequestHandler) {
-	own, wait := c.lead(q.key)
-	if wait != nil {
+	own, _ := c.lead(q)
+	if own == nil {
 		return
 	}
+	name := q.flight
 	ctx := detach(q.ctx)
 	c.mu.Lock()
 	closed := c.closed
@@ -27,16 +28,16 @@ func (c *Cache) validateLater(q *query, e *entry, next fasthttp.RequestHandler) 
 	}
 	c.mu.Unlock()
 	if closed || ctx == nil {
-		c.land(q.key, own)
+		c.land(q, name, own)
 		return
 	}
 	go func() {
 		defer c.running.Done()
-		defer c.land(q.key, own)
+		defer c.land(q, name, own)
 		later := *q
 		later.ctx = ctx
 		later.ifNoneMatch, later.ifModifiedSince, later.conditional, later.ranged, later.head = "", "", false, "", false
-		c.ask(&later, e, next, "fwd=stale")
+		own.verdict = c.ask(&later, e, next, "fwd=stale")
 		if ctx.Response.IsBodyStream() {
 			ctx.Response.CloseBodyStream()
 		}

@@ -2,7 +2,6 @@ package httpcache
 
 import (
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -18,49 +17,56 @@ type directives struct {
 
 const unset = time.Duration(-1)
 
+// none is what no directive says.
+var none = directives{maxAge: unset, sMaxAge: unset, minFresh: unset, maxStale: unset, staleWhile: unset, staleIfError: unset}
+
 // parseControl reads Cache-Control. What is malformed is read as the stricter
 // meaning: a length that is no number is 0.
 func parseControl(fields []string) directives {
-	d := directives{maxAge: unset, sMaxAge: unset, minFresh: unset, maxStale: unset, staleWhile: unset, staleIfError: unset}
+	d := none
 	for _, f := range fields {
 		for _, item := range splitList(f) {
 			name, value, given := strings.Cut(item, "=")
-			value = strings.Trim(strings.TrimSpace(value), `"`)
-			switch strings.ToLower(strings.TrimSpace(name)) {
-			case "no-store":
-				d.noStore = true
-			case "no-cache": // with field names it is taken for all of them
-				d.noCache = true
-			case "private":
-				d.private = true
-			case "public":
-				d.public = true
-			case "must-revalidate":
-				d.mustRevalidate = true
-			case "proxy-revalidate":
-				d.proxyRevalidate = true
-			case "must-understand":
-				d.mustUnderstand = true
-			case "only-if-cached":
-				d.onlyIfCached = true
-			case "max-age":
-				d.maxAge = stricter(d.maxAge, seconds(value))
-			case "s-maxage":
-				d.sMaxAge = stricter(d.sMaxAge, seconds(value))
-			case "min-fresh":
-				d.minFresh = seconds(value)
-			case "max-stale":
-				if d.maxStale = math.MaxInt64; given {
-					d.maxStale = seconds(value)
-				}
-			case "stale-while-revalidate":
-				d.staleWhile = seconds(value)
-			case "stale-if-error":
-				d.staleIfError = seconds(value)
-			}
+			d.add(strings.ToLower(strings.TrimSpace(name)), strings.Trim(strings.TrimSpace(value), `"`), given)
 		}
 	}
 	return d
+}
+
+// add takes a directive over; given: it has a value.
+func (d *directives) add(name, value string, given bool) {
+	switch name {
+	case "no-store":
+		d.noStore = true
+	case "no-cache": // with field names it is taken for all of them
+		d.noCache = true
+	case "private":
+		d.private = true
+	case "public":
+		d.public = true
+	case "must-revalidate":
+		d.mustRevalidate = true
+	case "proxy-revalidate":
+		d.proxyRevalidate = true
+	case "must-understand":
+		d.mustUnderstand = true
+	case "only-if-cached":
+		d.onlyIfCached = true
+	case "max-age":
+		d.maxAge = stricter(d.maxAge, seconds(value))
+	case "s-maxage":
+		d.sMaxAge = stricter(d.sMaxAge, seconds(value))
+	case "min-fresh":
+		d.minFresh = seconds(value)
+	case "max-stale":
+		if d.maxStale = math.MaxInt64; given {
+			d.maxStale = seconds(value)
+		}
+	case "stale-while-revalidate":
+		d.staleWhile = seconds(value)
+	case "stale-if-error":
+		d.staleIfError = seconds(value)
+	}
 }
 
 // stricter is the shorter of two lengths of the same directive.
@@ -123,12 +129,6 @@ func seconds(s string) time.Duration {
 		return mostTime
 	}
 	return time.Duration(n) * time.Second
-}
-
-// date reads an HTTP date; false when there is none or it is malformed.
-func date(s string) (time.Time, bool) {
-	t, err := http.ParseTime(s)
-	return t, err == nil
 }
 
 // heuristic says whether a status may be stored without being told so (RFC 9110

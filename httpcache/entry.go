@@ -3,6 +3,7 @@ package httpcache
 import (
 	"container/list"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,14 +14,19 @@ import (
 
 // entry is a stored response. It does not change: a validation makes a new one.
 type entry struct {
-	key    string
-	place  *list.Element
-	status int
-	header http.Header
-	body   *cache.Object
-	size   int64
-	vary   map[string]string // names in lower case, and what the request had
+	// Where it is in the Cache.
+	key         string
+	shape       *shape
+	place, near *list.Element // in the lists of the Cache and of the target
 
+	edge    string   // what the edge put into the request, see edgeKey
+	vary    []string // names in lower case and order, none twice
+	variant string   // see the function
+
+	status   int
+	header   http.Header
+	body     *cache.Object
+	size     int64
 	control  directives
 	asked    time.Time // when the request was made
 	received time.Time // when its head came
@@ -29,7 +35,7 @@ type entry struct {
 }
 
 func (e *entry) cost() int64 {
-	n := e.size + 1024
+	n := e.size + 1024 + int64(len(e.variant))
 	for name, values := range e.header {
 		n += int64(len(name))
 		for _, v := range values {
@@ -37,28 +43,6 @@ func (e *entry) cost() int64 {
 		}
 	}
 	return n
-}
-
-// selects says whether a request gets this response (RFC 9111 section 4.1).
-func (e *entry) selects(field func(name string) string) bool {
-	for name, value := range e.vary {
-		if field(name) != value {
-			return false
-		}
-	}
-	return true
-}
-
-func (e *entry) sameVariant(o *entry) bool {
-	if len(e.vary) != len(o.vary) {
-		return false
-	}
-	for name, value := range e.vary {
-		if v, ok := o.vary[name]; !ok || v != value {
-			return false
-		}
-	}
-	return true
 }
 
 // age is how old the response is now (RFC 9111 section 4.2.3).
@@ -80,35 +64,45 @@ type response struct {
 	asked, received time.Time
 }
 
+// request is what newEntry looks at in the request.
+type request struct {
+	control    directives
+	authorized bool
+	edge       string
+	field      func(name string) string
+}
+
 // newEntry judges a response to a GET (RFC 9111 section 3); nil: it is not to be
 // stored.
-func newEntry(r response, request directives, authorized bool, field func(name string) string, opts *app.Caching) *entry {
-	d := parseControl(r.header.Values("Cache-Control"))
+func newEntry(r response, q request, opts *app.Caching) *entry {
+	d, targeted := controlOf(r.header)
 	if r.status < 200 || r.status == 206 || r.status == 304 || r.status == 416 || d.mustUnderstand && http.StatusText(r.status) == "" {
 		return nil
 	}
-	if request.noStore || d.noStore && !(d.mustUnderstand && heuristic(r.status)) || d.private || len(r.header["Set-Cookie"]) > 0 {
+	if q.control.noStore || d.noStore && !(d.mustUnderstand && heuristic(r.status)) || d.private || len(r.header["Set-Cookie"]) > 0 {
 		return nil
 	}
-	if authorized && !d.mustRevalidate && !d.public && d.sMaxAge == unset {
+	if q.authorized && !d.mustRevalidate && !d.public && d.sMaxAge == unset {
 		return nil
 	}
-	e := &entry{status: r.status, header: r.header, control: d, asked: r.asked, received: r.received, vary: map[string]string{}}
+	e := &entry{status: r.status, header: r.header, control: d, asked: r.asked, received: r.received, edge: q.edge}
 	for _, f := range r.header.Values("Vary") {
 		for _, name := range splitList(f) {
 			if name == "*" {
 				return nil
 			}
-			name = strings.ToLower(name)
-			e.vary[name] = field(name)
+			e.vary = append(e.vary, strings.ToLower(name))
 		}
 	}
+	slices.Sort(e.vary)
+	e.vary = slices.Compact(e.vary)
+	e.variant = variant(q.edge, e.vary, q.field)
 	at, dated := date(r.header.Get("Date"))
 	if !dated {
 		at = r.received
 	}
 	explicit := false
-	e.lifetime, explicit = lifetime(r, d, at, opts)
+	e.lifetime, explicit = lifetime(r, d, targeted, at, opts)
 	if e.lifetime <= 0 && e.header.Get("ETag") == "" && e.header.Get("Last-Modified") == "" {
 		return nil // it could neither be used nor validated
 	}
@@ -128,14 +122,14 @@ func ageOf(h http.Header) time.Duration {
 }
 
 // lifetime is for how long a response is fresh (RFC 9111 section 4.2.1), and
-// whether it says so itself.
-func lifetime(r response, d directives, at time.Time, opts *app.Caching) (t time.Duration, explicit bool) {
+// whether it says so itself. A targeted field has Expires ignored.
+func lifetime(r response, d directives, targeted bool, at time.Time, opts *app.Caching) (t time.Duration, explicit bool) {
 	switch {
 	case d.sMaxAge != unset:
 		return d.sMaxAge, true
 	case d.maxAge != unset:
 		return d.maxAge, true
-	case len(r.header["Expires"]) > 0:
+	case len(r.header["Expires"]) > 0 && !targeted:
 		if expires, ok := date(r.header.Get("Expires")); ok && len(r.header["Expires"]) == 1 {
 			return max(expires.Sub(at), 0), true
 		}
@@ -167,11 +161,11 @@ func (e *entry) freshen(r response, opts *app.Caching) *entry {
 	if len(r.header["Age"]) == 0 {
 		header.Del("Age")
 	}
-	fresh := newEntry(next, directives{}, false, func(name string) string { return e.vary[name] }, opts)
+	fresh := newEntry(next, request{edge: e.edge, field: func(string) string { return "" }}, opts)
 	if fresh == nil {
 		return nil
 	}
-	fresh.vary, fresh.body, fresh.size = e.vary, e.body, e.size
+	fresh.vary, fresh.variant, fresh.body, fresh.size = e.vary, e.variant, e.body, e.size
 	return fresh
 }
 

@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,70 +11,24 @@ import (
 	"edgerouter/wire"
 )
 
-// patience is how long a request waits for another one that asks the peers for
-// the same.
-const patience = 30 * time.Second
-
-// query is what the cache asks of a request.
-type query struct {
-	ctx        *fasthttp.RequestCtx
-	key        string
-	control    directives
-	authorized bool
-	ranged     string // Range and If-Range: what goes to peers is without them
-	ifRange    string
-	head       bool
-	// The client's own conditions; those that peers get are the cache's.
-	ifNoneMatch, ifModifiedSince string
-	conditional                  bool
-}
-
-func (c *Cache) read(ctx *fasthttp.RequestCtx) *query {
-	h := &ctx.Request.Header
-	q := &query{ctx: ctx, key: keyOf(string(h.Host()), string(h.RequestURI())), head: string(h.Method()) == "HEAD"}
-	control := q.field("cache-control")
-	q.control = parseControl([]string{control})
-	if control == "" && strings.Contains(strings.ToLower(q.field("pragma")), "no-cache") {
-		q.control.noCache = true // RFC 9111 section 5.4
-	}
-	q.authorized = len(h.Peek("Authorization")) > 0
-	q.ranged, q.ifRange = string(h.Peek("Range")), strings.TrimSpace(string(h.Peek("If-Range")))
-	q.ifNoneMatch, q.ifModifiedSince = q.field("if-none-match"), q.field("if-modified-since")
-	q.conditional = q.ifNoneMatch != "" || q.ifModifiedSince != "" || len(h.Peek("If-Match"))+len(h.Peek("If-Unmodified-Since")) > 0
-	return q
-}
-
-func keyOf(host, target string) string { return strings.ToLower(host) + "\x00" + target }
-
-// field is a request's field, several lines joined; white space around commas
-// does not count.
-func (q *query) field(name string) string {
-	values := q.ctx.Request.Header.PeekAll(name)
-	switch len(values) {
-	case 0:
-		return ""
-	case 1:
-		return strings.TrimSpace(string(values[0]))
-	}
-	parts := make([]string, len(values))
-	for i, v := range values {
-		parts[i] = strings.TrimSpace(string(v))
-	}
-	return strings.Join(parts, ", ")
-}
-
 // Handler answers from the cache, or by next, which leaves its response in ctx.
 func (c *Cache) Handler(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		switch string(ctx.Request.Header.Method()) {
 		case "GET", "HEAD":
-			c.serve(c.read(ctx), next)
+			x := wire.From(ctx)
+			if passes(ctx, x) {
+				c.bypass(ctx, next, "fwd=bypass")
+				return
+			}
+			c.serve(read(ctx, x), next)
 		case "OPTIONS", "TRACE":
 			c.bypass(ctx, next, "fwd=method")
 		default:
+			host, target := string(ctx.Request.Header.Host()), string(ctx.Request.Header.RequestURI())
 			c.bypass(ctx, next, "fwd=method")
 			if status := ctx.Response.StatusCode(); status >= 200 && status < 400 {
-				c.invalidate(ctx)
+				c.invalidate(ctx, host, target)
 			}
 		}
 	}
@@ -94,11 +49,10 @@ func tell(ctx *fasthttp.RequestCtx, what string) {
 }
 
 // invalidate drops what an unsafe request may have changed (RFC 9111 section 4.4).
-func (c *Cache) invalidate(ctx *fasthttp.RequestCtx) {
-	host := string(ctx.Request.Header.Host())
+func (c *Cache) invalidate(ctx *fasthttp.RequestCtx, host, target string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.drop(keyOf(host, string(ctx.Request.Header.RequestURI())))
+	n := c.drop(keyOf(host, target))
 	for _, name := range []string{"Location", "Content-Location"} {
 		to := string(ctx.Response.Header.Peek(name))
 		if scheme, rest, ok := strings.Cut(to, "://"); ok && (scheme == "http" || scheme == "https") {
@@ -117,29 +71,28 @@ func (c *Cache) invalidate(ctx *fasthttp.RequestCtx) {
 
 // serve tells a GET's or HEAD's way: bypass, hit, stale, validate, miss.
 func (c *Cache) serve(q *query, next fasthttp.RequestHandler) {
-	if q.control.noStore || q.ctx.Request.Header.ConnectionUpgrade() {
+	if q.control.noStore {
 		c.bypass(q.ctx, next, "fwd=bypass")
 		return
 	}
-	e, others := c.find(q.key, q.field)
-	if e != nil && q.authorized && !e.control.public && !e.control.mustRevalidate && e.control.sMaxAge == unset {
-		c.bypass(q.ctx, next, "fwd=request")
-		return
-	}
-	if e != nil && c.use(q, e, next) {
-		return
-	}
-	if q.control.onlyIfCached {
-		wire.Fail(q.ctx, 504, "there is nothing stored for this (only-if-cached)")
-		tell(q.ctx, "fwd=request")
-		return
-	}
+	e, others := c.find(q)
 	why := "fwd=uri-miss"
 	switch {
+	case e != nil && !q.allows(e):
+		e, why = nil, "fwd=request"
+	case e != nil && c.use(q, e, next):
+		return
+	case e != nil && e.staleness(c.now()) < 0 && !e.control.noCache:
+		why = "fwd=request" // RFC 9211 section 2.2: it is the request that refuses
 	case e != nil:
 		why = "fwd=stale"
 	case others:
 		why = "fwd=vary-miss"
+	}
+	if q.control.onlyIfCached {
+		wire.Fail(q.ctx, 504, "there is nothing stored for this (only-if-cached)")
+		tell(q.ctx, "detail=only-if-cached") // it is neither a hit nor forwarded
+		return
 	}
 	// What only a part of, or nothing of, is asked for goes to the peers as it is.
 	if e == nil && (q.ranged != "" || q.head || q.conditional) {
@@ -153,10 +106,7 @@ func (c *Cache) serve(q *query, next fasthttp.RequestHandler) {
 func (c *Cache) use(q *query, e *entry, next fasthttp.RequestHandler) bool {
 	now := c.now()
 	stale, d := e.staleness(now), &q.control
-	if d.noCache || e.control.noCache || d.maxAge != unset && e.age(now) > d.maxAge {
-		return false
-	}
-	if d.minFresh != unset && -stale < d.minFresh {
+	if !q.accepts(e, now) {
 		return false
 	}
 	if stale < 0 {
@@ -181,32 +131,62 @@ func (c *Cache) use(q *query, e *entry, next fasthttp.RequestHandler) bool {
 	return true
 }
 
-// fetch asks the peers, or waits for one who does.
+// fetch asks the peers, or waits for one who does. When that one's client leaves,
+// one of those who wait takes its place.
 func (c *Cache) fetch(q *query, e *entry, next fasthttp.RequestHandler, why string) {
-	own, wait := c.lead(q.key)
-	if wait != nil {
-		timer := time.NewTimer(patience)
-		select {
-		case <-wait.done:
-		case <-timer.C:
+	var timer *time.Timer
+	// Alone goes who wants an answer of its own, or gets one as far as one can tell.
+	waits := (!q.authorized || e != nil) && !q.control.noCache && q.control.maxAge != 0
+	for waits {
+		own, other := c.lead(q)
+		if own != nil {
+			c.stats.Misses.Add(1)
+			name := q.flight
+			defer func() { c.land(q, name, own) }()
+			own.verdict = failed // should next panic
+			own.verdict = c.ask(q, e, next, why)
+			return
 		}
-		timer.Stop()
-		if shared, _ := c.find(q.key, q.field); shared != nil && shared != e && !q.authorized && shared.staleness(c.now()) < 0 && !q.control.noCache {
-			if c.respond(q, shared, "hit; collapsed; ttl="+string(appendSeconds(nil, -shared.staleness(c.now())))) {
-				c.stats.Collapsed.Add(1)
-				return
-			}
+		if other == nil {
+			break
 		}
-		// What could not be shared is asked for by each at once.
-	} else {
-		defer c.land(q.key, own)
+		if timer == nil {
+			timer = time.NewTimer(patience)
+			defer timer.Stop()
+		}
+		before := q.flight
+		c.stats.Waiting.Add(1)
+		landed := other.wait(timer.C)
+		c.stats.Waiting.Add(-1)
+		if !landed {
+			break
+		}
+		if c.collapse(q, e, why) {
+			return
+		}
+		// Another variant than the one that came has a flight of its own.
+		waits = other.verdict == abandoned || other.verdict == stored && q.flight != before
 	}
 	c.stats.Misses.Add(1)
 	c.ask(q, e, next, why)
 }
 
+// collapse answers with what another request had stored meanwhile, if this one
+// may have it.
+func (c *Cache) collapse(q *query, e *entry, why string) bool {
+	shared, _ := c.find(q)
+	if now := c.now(); shared == nil || shared == e || !q.allows(shared) || !q.accepts(shared, now) || shared.staleness(now) >= 0 {
+		return false
+	}
+	if !c.respond(q, shared, why+"; collapsed") {
+		return false
+	}
+	c.stats.Collapsed.Add(1)
+	return true
+}
+
 // ask asks the peers: with the conditions of the stored response, if there is one.
-func (c *Cache) ask(q *query, e *entry, next fasthttp.RequestHandler, why string) {
+func (c *Cache) ask(q *query, e *entry, next fasthttp.RequestHandler, why string) verdict {
 	h := &q.ctx.Request.Header
 	if e != nil {
 		h.Del("If-None-Match")
@@ -227,7 +207,7 @@ func (c *Cache) ask(q *query, e *entry, next fasthttp.RequestHandler, why string
 	next(q.ctx)
 	r.received, r.status = c.now(), q.ctx.Response.StatusCode()
 	if x := wire.From(q.ctx); x != nil && x.Responded {
-		return // a tunnel
+		return abandoned // there is nobody any more whom to answer
 	}
 	r.header = http.Header{}
 	for name, value := range q.ctx.Response.Header.All() {
@@ -245,8 +225,11 @@ func (c *Cache) ask(q *query, e *entry, next fasthttp.RequestHandler, why string
 		switch {
 		case r.status == 304:
 			c.stats.Validated.Add(1)
+			result := alone
 			if fresh := e.freshen(r, &c.opts); fresh != nil {
-				c.put(q.key, fresh)
+				if c.put(q.key, fresh) {
+					result = stored
+				}
 				e = fresh
 			} else {
 				c.remove(e)
@@ -254,15 +237,15 @@ func (c *Cache) ask(q *query, e *entry, next fasthttp.RequestHandler, why string
 			if !c.respond(q, e, why+"; fwd-status=304") {
 				wire.Fail(q.ctx, 502, "the stored response was lost")
 			}
-			return
+			return result
 		case r.status >= 500 && c.mayStandIn(e):
-			if c.respond(q, e, why+"; fwd-status="+http.StatusText(r.status)) {
+			if c.respond(q, e, why+"; fwd-status="+strconv.Itoa(r.status)) {
 				c.stats.Stale.Add(1)
-				return
+				return failed
 			}
 		}
 	}
-	c.keep(q, r, why)
+	return c.keep(q, r, why)
 }
 
 // framing says whether a field is about the message and not about what is in it.

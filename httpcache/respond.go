@@ -97,13 +97,12 @@ func in304(name string) bool {
 }
 
 // keep stores the response in ctx if it may be, and leaves it there either way.
-func (c *Cache) keep(q *query, r response, why string) {
+func (c *Cache) keep(q *query, r response, why string) verdict {
 	resp := &q.ctx.Response
-	e := newEntry(r, q.control, q.authorized, q.field, &c.opts)
-	if e == nil || strings.HasPrefix(r.header.Get("Content-Type"), "text/event-stream") {
+	e := newEntry(r, request{q.control, q.authorized, q.edge, q.field}, &c.opts)
+	if e == nil || strings.HasPrefix(strings.ToLower(r.header.Get("Content-Type")), "text/event-stream") {
 		c.discard(q, r)
-		tell(q.ctx, why)
-		return
+		return c.passOn(q, r, why)
 	}
 	most := c.opts.MaxObject.Or(defaultObject)
 	var source io.Reader
@@ -111,13 +110,11 @@ func (c *Cache) keep(q *query, r response, why string) {
 		source = bytes.NewReader(resp.Body())
 	} else if length := resp.Header.ContentLength(); length >= 0 {
 		if int64(length) > most {
-			tell(q.ctx, why)
-			return
+			return c.passOn(q, r, why)
 		}
 		source = resp.BodyStream()
 	} else if source = c.collect(q, min(most, collected)); source == nil {
-		tell(q.ctx, why)
-		return
+		return c.passOn(q, r, why)
 	}
 	o, err := c.tiers.Add(source, most)
 	if err != nil {
@@ -125,28 +122,44 @@ func (c *Cache) keep(q *query, r response, why string) {
 			resp.CloseBodyStream()
 			c.log.Error().Err(err).Msg("a response could not be stored, nor sent on")
 			wire.Fail(q.ctx, 502, "the response broke off")
+			r.status = 502
 		}
-		tell(q.ctx, why)
-		return
+		return c.passOn(q, r, why)
 	}
 	e.body, e.size = o, o.Copy(cache.Identity).Size()
 	if resp.IsBodyStream() {
 		resp.CloseBodyStream()
 	}
-	c.put(q.key, e)
-	c.stats.Stored.Add(1)
-	if !c.respond(q, e, why+"; stored") {
+	result := alone
+	if c.put(q.key, e) {
+		c.stats.Stored.Add(1)
+		result, why = stored, why+"; stored"
+	}
+	if !c.respond(q, e, why) {
 		wire.Fail(q.ctx, 502, "the stored response was lost")
 	}
+	return result
+}
+
+// passOn leaves the response in ctx as it is.
+func (c *Cache) passOn(q *query, r response, why string) verdict {
+	tell(q.ctx, why)
+	switch x := wire.From(q.ctx); {
+	case x != nil && x.Left():
+		return abandoned
+	case r.status >= 500:
+		return failed
+	}
+	return alone
 }
 
 // discard drops what is stored for the same requests: what came is newer and not
 // to be stored.
 func (c *Cache) discard(q *query, r response) {
-	if r.status >= 500 {
-		return
+	if r.status >= 500 || q.authorized || q.control.noStore {
+		return // it says nothing of what others get
 	}
-	if old, _ := c.find(q.key, q.field); old != nil {
+	if old, _ := c.find(q); old != nil {
 		c.remove(old)
 	}
 }

@@ -177,7 +177,9 @@ func (b *basicAuth) admit(ctx *fasthttp.RequestCtx) bool {
 	}
 	if b.header != "" {
 		setRequestField(h, b.header, who.name)
+		wire.Own(ctx, b.header)
 	}
+	wire.Authorize(ctx)
 	return true
 }
 

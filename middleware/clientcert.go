@@ -87,6 +87,7 @@ func (c *clientCerts) wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler
 			return
 		}
 		wire.EachLine(v.fields, ctx.Request.Header.SetBytesKV)
+		wire.Authorize(ctx)
 		next(ctx)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"edgerouter/app"
 	"edgerouter/router"
+	"edgerouter/wire"
 )
 
 // replacedPath is where Traefik tells the path that there was before.
@@ -84,4 +85,5 @@ func replaceMatch(ctx *fasthttp.RequestCtx, re *regexp.Regexp, with []byte) bool
 func tellReplaced(ctx *fasthttp.RequestCtx, path []byte) {
 	dropRequestField(&ctx.Request.Header, replacedPath)
 	ctx.Request.Header.SetBytesV(replacedPath, path)
+	wire.Own(ctx, replacedPath)
 }

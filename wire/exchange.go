@@ -69,6 +69,9 @@ type Exchange struct {
 	ClientIP netip.Addr
 
 	awaitsContinue bool
+	authorized     bool     // see Authorize
+	owned          []string // see Own
+	left           atomic.Bool
 	cancel         atomic.Pointer[Canceler]
 }
 
@@ -90,6 +93,8 @@ func (x *Exchange) Begin(now int64) {
 	x.Status, x.Sent, x.Began, x.Ended = 0, 0, now, 0
 	x.Forward, x.RequestID, x.Date = nil, nil, x.Date[:0]
 	x.Responded, x.Broken = false, false
+	x.authorized, x.owned = false, x.owned[:0]
+	x.left.Store(false)
 	x.Close = x.Head.Close
 	x.awaitsContinue = x.Head.Continue
 	switch {
@@ -109,6 +114,7 @@ func (x *Exchange) Release() {
 	x.Head = RequestHead{}
 	x.Body.trailers = nil
 	x.Scratch, x.Target, x.Forward, x.RequestID, x.Date = nil, nil, nil, nil, nil
+	x.owned = nil
 }
 
 // AwaitsContinue tells whether the client still waits for 100 (Continue).
@@ -176,7 +182,11 @@ func (x *Exchange) Finish(c *Canceler) bool { return x.cancel.CompareAndSwap(c, 
 func (x *Exchange) Gone() bool {
 	c := x.cancel.Swap(nil)
 	if c != nil {
+		x.left.Store(true)
 		(*c).Cancel()
 	}
 	return c != nil
 }
+
+// Left reports whether something was canceled because the client went away.
+func (x *Exchange) Left() bool { return x.left.Load() }
