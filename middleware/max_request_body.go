@@ -33,7 +33,7 @@ func NewMaxRequestBody(opts app.MaxRequestBodyOpts, _ Deps) (Wrapper, error) {
 				wire.Fail(ctx, fasthttp.StatusRequestEntityTooLarge, bodyTooLarge)
 				return
 			case x != nil && x.Head.Chunked && !x.Body.Done():
-				limitBody(x, limit)
+				x.Body.Limit(limit, errBodyTooLarge)
 			case x == nil && ctx.Request.IsBodyStream() && ctx.Request.Header.ContentLength() < 0:
 				body := ctx.Request.BodyStream()
 				if _, closes := body.(io.Closer); closes { // SetBodyStream would close it
@@ -48,33 +48,6 @@ func NewMaxRequestBody(opts app.MaxRequestBodyOpts, _ Deps) (Wrapper, error) {
 }
 
 const bodyTooLarge = "the request's body is too large"
-
-// limitBody has all who read the exchange's body read it through a limit. The
-// body that came takes its place again at its end, with its trailers.
-func limitBody(x *wire.Exchange, limit int64) {
-	b := &limitedBody{x: x, came: x.Body, left: limit - x.Body.Total()}
-	b.rd.Reset(b)
-	x.Body.SetUntilClose(&b.rd)
-}
-
-type limitedBody struct {
-	x    *wire.Exchange
-	came wire.Body
-	left int64
-	rd   wire.Reader // reads limitedBody
-}
-
-// Read is called by x.Body.
-func (b *limitedBody) Read(p []byte) (int, error) {
-	n, err := b.came.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, errBodyTooLarge
-	}
-	if err == io.EOF {
-		b.x.Body = b.came
-	}
-	return n, err
-}
 
 var errBodyTooLarge = &wire.Error{Status: fasthttp.StatusRequestEntityTooLarge, Reason: bodyTooLarge}
 

@@ -45,15 +45,10 @@ func (c *conn) answer() {
 	if stream && length < 0 && x.Head.Minor == 0 && !noBody {
 		x.Close = true
 	}
-	// The client may or may not send the body now, or too much of it: there is no
-	// telling where the next request would begin. While a stream is the response,
-	// the body may be on its way to a peer.
-	if x.AwaitsContinue() || (!stream && !x.Body.Done() && x.Head.Length > drainLimit) {
+	if resp.Header.ConnectionClose() || c.srv.draining.Load() {
 		x.Close = true
 	}
-	if resp.Header.ConnectionClose() || c.srv.draining.Load() || c.stopped.Load() {
-		x.Close = true
-	}
+	x.Settle(status, stream) // while a stream is the response, the body may be on its way to a peer
 	b := c.appendHead(x.Scratch[:0], status, length, chunked)
 	x.Scratch = b
 	switch {
@@ -136,13 +131,7 @@ func (c *conn) appendHead(dst []byte, status int, length int64, chunked bool) []
 	case length > 0 || length == 0 && status != 304:
 		dst = wire.AppendLength(dst, length)
 	}
-	switch {
-	case x.Close:
-		dst = append(dst, "Connection: close\r\n"...)
-	case x.Head.Minor == 0:
-		dst = append(dst, "Connection: keep-alive\r\n"...)
-	}
-	return append(dst, "\r\n"...)
+	return append(x.AppendConnection(dst), "\r\n"...)
 }
 
 // pump sends a body as it comes. length is -1 when it is not known.

@@ -2,28 +2,21 @@ package server
 
 import (
 	"fmt"
-	"time"
 
 	"edgerouter/wire"
 )
 
-const (
-	// drainLimit and drainTime bound how much of a body that nobody read is thrown
-	// away to keep the connection.
-	drainLimit = 256 << 10
-	drainTime  = 5 * time.Second
-	// lingerLimit and lingerTime bound what is still read of a client that has
-	// its last response.
-	lingerLimit = 1 << 20
-	lingerTime  = 2 * time.Second
-)
-
-// settle makes the connection ready for the next request, or tells false.
+// settle makes the connection ready for the next request, or tells false. It is
+// the only place that decides so, by what x.Body says is left on the connection.
 func (c *conn) settle() bool {
 	x := &c.x
 	if x.Broken {
 		c.abort()
 		return false
+	}
+	if c.stopped.Load() { // for the handler's body only
+		c.stopped.Store(false)
+		c.readDeadline = 0 // StopReading set another
 	}
 	if x.Close { // while draining too: a client that was not told may have sent its next request
 		// A client that asked for the end sends nothing more.
@@ -32,45 +25,13 @@ func (c *conn) settle() bool {
 		}
 		return false
 	}
-	if !x.Body.Done() && !c.drainBody() {
+	if !x.Body.Done() && !c.discardBody() {
 		c.lingeringClose()
 		return false
 	}
 	x.In.Recycle()
 	c.state.Store(-c.idleFrom)
 	return true
-}
-
-// drainBody reads what nobody has read of the request's body. False: there is
-// too much of it, it does not come, or it never will, as 100 was not sent.
-func (c *conn) drainBody() bool {
-	if c.x.AwaitsContinue() {
-		return false
-	}
-	c.reading = readingRest
-	c.setReadDeadline(wire.Now(), drainTime, 0)
-	return c.x.Body.Drain(drainLimit)
-}
-
-// lingeringClose lets the client read the response although it is still
-// sending: a close with unread bytes would reset the connection and with it the
-// response (RFC 9112 section 9.6).
-func (c *conn) lingeringClose() {
-	c.state.Store(busy)
-	c.reading = readingRest
-	if c.closeWrite() != nil {
-		return
-	}
-	c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
-	buf := wire.GetBuffer()
-	defer wire.PutBuffer(buf)
-	for total := 0; total < lingerLimit; {
-		n, err := c.Conn.Read(buf[:])
-		if err != nil {
-			return
-		}
-		total += n
-	}
 }
 
 // closeWrite tells the client that nothing more comes.

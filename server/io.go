@@ -2,7 +2,6 @@ package server
 
 import (
 	"io"
-	"os"
 	"time"
 
 	"edgerouter/internal/nowait"
@@ -22,7 +21,7 @@ const (
 	readingIdle phase = iota
 	readingHead
 	readingBody // each read has BodyTimeout
-	readingRest // of a body that nobody wanted, or of a connection that ends: one deadline for all
+	readingRest // of a body that nobody wanted, or of a connection that ends: see rest
 	readingTunnel
 )
 
@@ -38,10 +37,14 @@ func (c *conn) Read(p []byte) (int, error) {
 		// Looked at after the deadline is set: StopReading sets its own after
 		// it said so.
 		if c.stopped.Load() {
-			return 0, os.ErrDeadlineExceeded
+			return 0, wire.ErrInterrupted
 		}
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if err != nil && n == 0 && c.stopped.Load() && timedOut(err) {
+		err = wire.ErrInterrupted
+	}
+	return n, err
 }
 
 // Write sends to the client. Each piece has its time, so that a slow reader gets

@@ -44,6 +44,10 @@ type Limits struct {
 	BodyTimeout   time.Duration // without a byte of a request's body; 60 s
 	WriteTimeout  time.Duration // for the client to take what is written at once (64 KiB at most); 60 s
 	IdleTimeout   time.Duration // between two requests; 75 s
+
+	// LingerTime is how long the rest of a request's body is read and thrown away
+	// after a response that came before its end, as long as it keeps coming; 5 min.
+	LingerTime time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -64,6 +68,7 @@ func (l Limits) withDefaults() Limits {
 	span(&l.BodyTimeout, 60*time.Second)
 	span(&l.WriteTimeout, 60*time.Second)
 	span(&l.IdleTimeout, 75*time.Second)
+	span(&l.LingerTime, 5*time.Minute)
 	return l
 }
 

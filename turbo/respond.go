@@ -202,16 +202,8 @@ func (r *request) finish(status int, dst []byte, n int64, body []byte, opened *c
 	if n >= 0 {
 		dst = wire.AppendLength(dst, n)
 	}
-	if x.AwaitsContinue() {
-		x.Close = true
-	}
-	switch {
-	case x.Close:
-		dst = append(dst, "Connection: close\r\n"...)
-	case x.Head.Minor == 0:
-		dst = append(dst, "Connection: keep-alive\r\n"...)
-	}
-	dst = append(dst, "\r\n"...)
+	x.Settle(status, false)
+	dst = append(x.AppendConnection(dst), "\r\n"...)
 	switch {
 	case opened != nil:
 		x.Scratch = dst

@@ -72,6 +72,8 @@ func (s *Set) serve(ctx *fasthttp.RequestCtx, x *wire.Exchange, direct bool) {
 	if limit := int64(s.opts.MaxRequestBody); limit > 0 && c.length > limit {
 		wire.Fail(ctx, 413, "the request's body is too large")
 		return
+	} else if limit > 0 {
+		x.Body.Limit(limit, errTooLarge)
 	}
 	s.budget.request(x.Began)
 	c.choice.Now = x.Began

@@ -134,9 +134,6 @@ func (c *call) exchange(p *peer, pc *peerConn) (v verdict, reusable bool) {
 		return verdict{next: next, status: pc.head.Status, reason: "the peer answered that it cannot serve"}, c.whole(pc)
 	}
 	c.frame(pc)
-	if up != nil && !up.taken.Load() {
-		c.early(pc.head.Status)
-	}
 	if !c.direct {
 		return c.structured(p, pc, up)
 	}
@@ -145,15 +142,6 @@ func (c *call) exchange(p *peer, pc *peerConn) (v verdict, reusable bool) {
 		reusable = false
 	}
 	return verdict{done: true}, reusable && !pc.head.Close
-}
-
-// early is told of a response that comes while the client still sends. A refusal
-// tells it that the rest is not wanted; a success may be the answer to what has
-// come so far, and the two go on side by side.
-func (c *call) early(status int) {
-	if status >= 300 {
-		c.x.Close = true
-	}
 }
 
 // send writes head and body, in one piece when the body is small. It tells how

@@ -20,12 +20,10 @@ import (
 type h2upload struct {
 	r       *h2call
 	x       *wire.Exchange
-	limit   int64
 	trailer http.Header // filled in at the end of a body of unknown length
 
 	closeOnce sync.Once
 	closed    chan struct{}         // net/http wants no more
-	stopped   atomic.Bool           // end had the reading stopped
 	whole     atomic.Bool           // the client's body was read to its end
 	failure   atomic.Pointer[error] // why it failed
 
@@ -48,8 +46,6 @@ func (u *h2upload) Read(p []byte) (int, error) {
 	defer u.r.wait()
 	n, err := u.x.Body.Read(p)
 	switch {
-	case u.limit > 0 && u.x.Body.Total() > u.limit:
-		err = errTooLarge
 	case err == io.EOF:
 		for name := range u.trailer {
 			delete(u.trailer, name)
@@ -61,7 +57,7 @@ func (u *h2upload) Read(p []byte) (int, error) {
 	}
 	if err != nil && err != io.EOF {
 		n = 0
-		if !u.stopped.Load() {
+		if err != wire.ErrInterrupted {
 			u.failure.Store(&err)
 		}
 	}
@@ -78,15 +74,11 @@ func (u *h2upload) Close() error {
 // goroutine.
 func (u *h2upload) end() {
 	if !u.mu.TryLock() { // it waits for the client just now
-		u.stopped.Store(true)
 		u.x.Client.StopReading()
 		u.mu.Lock()
 	}
 	defer u.mu.Unlock()
 	u.over = true
-	if u.stopped.Load() && !u.whole.Load() && u.failure.Load() == nil {
-		forget(u.x)
-	}
 }
 
 // h2small is a body that was read before, as net/http reads it, in a goroutine
@@ -172,6 +164,7 @@ func trailerLines(dst []byte, trailer http.Header) []byte {
 func (r *h2call) relay(res *http.Response, h *wire.ResponseHead) outcome {
 	c, x := &r.c, r.c.x
 	none, chunked := c.outgoing(h)
+	x.Settle(h.Status, r.upload != nil && !none && h.Length != 0)
 	head := c.appendResponse(x.Scratch[:0], r.p, h, chunked)
 	x.Scratch = head
 	if x.Respond(h.Status, head) != nil {

@@ -103,9 +103,6 @@ func (r *h2call) run(ctx context.Context) verdict {
 		r.p.end(outcomeFailed, 0, r.first)
 		return verdict{next: next, status: res.StatusCode, reason: "the peer answered that it cannot serve"}
 	}
-	if r.upload != nil && !r.upload.whole.Load() {
-		c.early(res.StatusCode)
-	}
 	if !c.direct {
 		return r.structured(res, h)
 	}
@@ -172,7 +169,7 @@ func (r *h2call) request(ctx context.Context) *http.Request {
 	}
 	switch {
 	case c.streamed:
-		r.upload = &h2upload{r: r, x: c.x, limit: int64(c.s.opts.MaxRequestBody), closed: make(chan struct{})}
+		r.upload = &h2upload{r: r, x: c.x, closed: make(chan struct{})}
 		req.Body, req.ContentLength = r.upload, c.length
 		if c.length < 0 {
 			req.Trailer = http.Header{}

@@ -4,8 +4,8 @@ import (
 	"edgerouter/wire"
 )
 
-// appendResponse writes the head that the client gets. chunked tells that the
-// body goes out in chunks.
+// appendResponse writes the head that the client gets, after Settle. chunked tells
+// that the body goes out in chunks.
 func (c *call) appendResponse(dst []byte, p *peer, h *wire.ResponseHead, chunked bool) []byte {
 	x := c.x
 	dst = wire.AppendStatusLine(dst, h.Status, h.Reason)
@@ -52,10 +52,8 @@ func (c *call) appendResponse(dst []byte, p *peer, h *wire.ResponseHead, chunked
 		dst = append(dst, "\r\nUpgrade: "...)
 		dst = append(dst, h.Upgrade...)
 		dst = append(dst, "\r\n"...)
-	case x.Close:
-		dst = append(dst, "Connection: close\r\n"...)
-	case x.Head.Minor == 0:
-		dst = append(dst, "Connection: keep-alive\r\n"...)
+	default:
+		dst = x.AppendConnection(dst)
 	}
 	return append(dst, "\r\n"...)
 }
@@ -78,9 +76,11 @@ func (c *call) outgoing(h *wire.ResponseHead) (none, chunked bool) {
 func (c *call) relay(p *peer, pc *peerConn, up *uploader) (reusable bool) {
 	x, h := c.x, &pc.head
 	none, chunked := c.outgoing(h)
+	whole := none || h.Length >= 0 && int64(pc.in.Len()) >= h.Length
+	x.Settle(h.Status, up != nil && !whole)
 	head := c.appendResponse(x.Scratch[:0], p, h, chunked)
 	x.Scratch = head
-	if !none && (h.Length < 0 || int64(pc.in.Len()) < h.Length) {
+	if !whole {
 		return c.relayBody(p, pc, up, head, chunked)
 	}
 	// All of it is here: head and body go out in one write.

@@ -19,7 +19,6 @@ const afterFailedWrite = time.Second
 type uploader struct {
 	x        *wire.Exchange
 	pc       *peerConn
-	limit    int64         // max_request_body; 0: none
 	patience time.Duration // timeouts.response_header
 	done     chan struct{}
 	taken    atomic.Bool           // the client's body was read to its end
@@ -33,7 +32,7 @@ type uploader struct {
 func startUpload(c *call, pc *peerConn) *uploader {
 	u := &uploader{
 		x: c.x, pc: pc, done: make(chan struct{}),
-		limit: int64(c.s.opts.MaxRequestBody), patience: c.s.times.header,
+		patience: c.s.times.header,
 	}
 	// The time to answer counts from the end of the body.
 	pc.unlimitedRead()
@@ -49,10 +48,6 @@ func (u *uploader) run() {
 	for {
 		room := buf[wire.ChunkHeadSize : len(buf)-2]
 		n, err := x.Body.Read(room)
-		if u.limit > 0 && x.Body.Total() > u.limit {
-			u.fail(errTooLarge)
-			return
-		}
 		last := eof(err) || (n > 0 && x.Body.Done() && !x.Head.Chunked)
 		if last {
 			u.taken.Store(true)
@@ -70,6 +65,9 @@ func (u *uploader) run() {
 		}
 		if last {
 			break
+		}
+		if err == wire.ErrInterrupted {
+			return // by end
 		}
 		if err != nil {
 			u.fail(err)
@@ -136,13 +134,9 @@ const lastWrite = 50 * time.Millisecond
 // at it. It tells whether the whole body was passed on.
 func (u *uploader) end() bool {
 	if !u.taken.Load() {
-		byClient := u.failure.Load() != nil
 		u.pc.Cancel()
 		u.x.Client.StopReading()
 		<-u.done
-		if !byClient {
-			forget(u.x)
-		}
 		return false
 	}
 	if u.whole.Load() {
@@ -153,10 +147,6 @@ func (u *uploader) end() bool {
 	<-u.done
 	return hurry.Stop() && u.whole.Load()
 }
-
-// forget says that nobody is interested in the rest of the client's body. That
-// reading it was stopped is no fault of the client's.
-func forget(x *wire.Exchange) { x.Body.SetNone() }
 
 // eof tells whether a stream ended cleanly.
 func eof(err error) bool { return err == io.EOF }

@@ -28,6 +28,7 @@ type Body struct {
 	framing    framing
 	left       int64 // bytes of the length, or of the chunk, that are still to come
 	inChunk    bool
+	inTrailers int // 1 and what was read of the trailer section; 0 before it
 	done       bool
 	extensions int
 	total      int64
@@ -52,7 +53,7 @@ func (b *Body) SetUntilClose(rd *Reader) { b.set(rd, framedClose, 0) }
 
 func (b *Body) set(rd *Reader, f framing, n int64) {
 	b.rd, b.framing, b.left = rd, f, n
-	b.inChunk, b.done, b.extensions, b.total, b.err = false, false, 0, 0, nil
+	b.inChunk, b.inTrailers, b.done, b.extensions, b.total, b.err = false, 0, false, 0, 0, nil
 	b.trailers = b.trailers[:0]
 }
 
@@ -71,7 +72,8 @@ func (b *Body) Trailers() []byte { return b.trailers }
 
 // Read reads decoded bytes. At the clean end it returns io.EOF; a body that is
 // cut off gives io.ErrUnexpectedEOF, malformed chunks an *Error. After an error
-// nothing more is read: there is no telling where the next message begins.
+// nothing more is read: there is no telling where the next message begins. Only
+// ErrInterrupted is not final.
 func (b *Body) Read(p []byte) (n int, err error) {
 	switch {
 	case b.done:
@@ -101,7 +103,9 @@ func (b *Body) Read(p []byte) (n int, err error) {
 		b.done = b.left == 0
 	}
 	if err != nil {
-		b.err = err
+		if err != ErrInterrupted {
+			b.err = err
+		}
 		if n > 0 {
 			err = nil
 		}
@@ -167,8 +171,12 @@ func (b *Body) nextBuffered() bool {
 	return have[0] != '0' || len(have) > end+2 && have[end+1] == '\r' && have[end+2] == '\n'
 }
 
-// nextChunk reads the line before a chunk, and the end of the one before it.
+// nextChunk reads the line before a chunk, and the end of the one before it. Each
+// line that was taken is noted, so that one who was interrupted can go on.
 func (b *Body) nextChunk() error {
+	if b.inTrailers > 0 {
+		return b.readTrailers()
+	}
 	if b.inChunk {
 		line, err := b.line(2)
 		if err != nil {
@@ -191,11 +199,8 @@ func (b *Body) nextChunk() error {
 		return errExtension
 	}
 	if size == 0 {
-		if err := b.readTrailers(); err != nil {
-			return err
-		}
-		b.done = true
-		return nil
+		b.inTrailers = 1
+		return b.readTrailers()
 	}
 	// Data pays for extensions, so that a long stream of signed chunks passes.
 	b.extensions -= int(min(int64(b.extensions), size/8))
@@ -264,19 +269,19 @@ func parseChunkLine(line []byte) (size int64, ext int, err *Error) {
 	return size, len(rest), nil
 }
 
-// readTrailers reads the trailer section and keeps the fields that may stand
-// there (RFC 9110 section 6.5.1).
+// readTrailers reads the trailer section, with which the body is done, and keeps
+// the fields that may stand there (RFC 9110 section 6.5.1).
 func (b *Body) readTrailers() error {
-	total := 0
 	for {
 		line, err := b.line(maxTrailers)
 		if err != nil {
 			return err
 		}
 		if len(line) == 0 {
+			b.done = true
 			return nil
 		}
-		if total += len(line); total > maxTrailers {
+		if b.inTrailers += len(line); b.inTrailers > maxTrailers {
 			return errTrailer
 		}
 		colon := 0
@@ -316,30 +321,6 @@ func forbiddenTrailer(name []byte) bool {
 		}
 	}
 	return false
-}
-
-// Drain reads and drops what is left, at most limit bytes, and tells whether it
-// reached the end.
-func (b *Body) Drain(limit int64) bool {
-	if b.done {
-		return true
-	}
-	if b.err != nil || b.framing == framedLength && b.left > limit {
-		return false
-	}
-	scratch := buffers.Get().(*[BufferSize]byte)
-	defer buffers.Put(scratch)
-	for limit > 0 {
-		n, err := b.Read(scratch[:])
-		limit -= int64(n)
-		if err == io.EOF {
-			return true
-		}
-		if err != nil {
-			return false
-		}
-	}
-	return b.done
 }
 
 // TryEnd takes the end of a chunked body if all of it is buffered already and

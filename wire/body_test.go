@@ -105,7 +105,7 @@ func TestChunkedBodyRefused(t *testing.T) {
 				t.Errorf("%s, %s: %q, %v, not %q, %v", name, way, got, err, c.data, c.want)
 			}
 			// Nothing behind the fault is read, whoever asks.
-			if n, again := b.Read(make([]byte, 10)); n != 0 || again != err || b.Done() || b.Drain(1<<20) {
+			if n, again := b.Read(make([]byte, 10)); n != 0 || again != err || b.Done() {
 				t.Errorf("%s, %s: read on after the error: %d, %v", name, way, n, again)
 			}
 		})
@@ -196,29 +196,6 @@ func (o *once) Read(p []byte) (int, error) {
 	n := copy(p, o.data)
 	o.data = o.data[n:]
 	return n, nil
-}
-
-func TestDrain(t *testing.T) {
-	for name, c := range map[string]struct {
-		in    string
-		set   func(*Body, *Reader)
-		limit int64
-		want  bool
-	}{
-		"nothing":           {"", func(b *Body, _ *Reader) { b.SetNone() }, 0, true},
-		"length":            {"hello", func(b *Body, rd *Reader) { b.SetLength(rd, 5) }, 5, true},
-		"too long":          {"hello", func(b *Body, rd *Reader) { b.SetLength(rd, 5) }, 4, false},
-		"cut off":           {"hel", func(b *Body, rd *Reader) { b.SetLength(rd, 5) }, 10, false},
-		"chunks":            {"5\r\nhello\r\n0\r\n\r\n", func(b *Body, rd *Reader) { b.SetChunked(rd) }, 10, true},
-		"chunks, too long":  {strings.Repeat("5\r\nhello\r\n", 4000), func(b *Body, rd *Reader) { b.SetChunked(rd) }, 10000, false},
-		"chunks, malformed": {"5\r\nhello\r\nx\r\n", func(b *Body, rd *Reader) { b.SetChunked(rd) }, 100, false},
-	} {
-		var b Body
-		c.set(&b, readerOf(strings.NewReader(c.in)))
-		if got := b.Drain(c.limit); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
 }
 
 func TestTryEnd(t *testing.T) {

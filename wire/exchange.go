@@ -13,8 +13,8 @@ import (
 type Client interface {
 	// Write sends bytes of the response, within the server's write time-out.
 	Write(p []byte) (int, error)
-	// StopReading makes a Read of the request's body that waits return at once,
-	// and all later ones; the connection is not used for another request. Any
+	// StopReading makes a Read of the request's body that waits return at once
+	// with ErrInterrupted, and all later ones until the response is complete. Any
 	// goroutine may call it.
 	StopReading()
 	// Tunnel lifts time-outs and limits for a connection that speaks another
@@ -38,7 +38,7 @@ type Exchange struct {
 	// RequestID is the value of X-Request-Id in Forward.
 	RequestID []byte
 	// Body is the request's body; read it through ReadBody.
-	Body Body
+	Body RequestBody
 	// In is what the client's bytes come through.
 	In Reader
 	// Client writes to the client's connection.
@@ -97,14 +97,7 @@ func (x *Exchange) Begin(now int64) {
 	x.left.Store(false)
 	x.Close = x.Head.Close
 	x.awaitsContinue = x.Head.Continue
-	switch {
-	case x.Head.Chunked:
-		x.Body.SetChunked(&x.In)
-	case x.Head.Length > 0:
-		x.Body.SetLength(&x.In, x.Head.Length)
-	default:
-		x.Body.SetNone()
-	}
+	x.Body.begin(&x.Head, &x.In)
 }
 
 // Release gives memory up that only a busy connection needs. Head and Body must
@@ -112,7 +105,7 @@ func (x *Exchange) Begin(now int64) {
 func (x *Exchange) Release() {
 	x.In.Release()
 	x.Head = RequestHead{}
-	x.Body.trailers = nil
+	x.Body.release()
 	x.Scratch, x.Target, x.Forward, x.RequestID, x.Date = nil, nil, nil, nil, nil
 	x.owned = nil
 }
@@ -167,6 +160,38 @@ func (x *Exchange) Write(p []byte) error {
 		x.Broken = true
 	}
 	return err
+}
+
+// keepLimit is how much of a body that nobody reads is thrown away to keep the
+// connection, where its length is known beforehand. A client that is told that
+// the connection ends can spare itself the rest.
+const keepLimit = 256 << 10
+
+// Settle decides, when the head of the final response is written, whether the
+// connection ends after it, and returns Close. aside tells that the request's
+// body may still be read while the response goes out.
+func (x *Exchange) Settle(status int, aside bool) bool {
+	if x.awaitsContinue {
+		// The client may send the body now or never: where its next request
+		// begins cannot be known.
+		x.Close = true
+	}
+	if left, known := x.Body.Left(); known && left > keepLimit && (!aside || status >= 300) {
+		x.Close = true
+	}
+	return x.Close
+}
+
+// AppendConnection appends the Connection field of a response that Settle was
+// asked about, none where HTTP's default says the same.
+func (x *Exchange) AppendConnection(dst []byte) []byte {
+	switch {
+	case x.Close:
+		return append(dst, "Connection: close\r\n"...)
+	case x.Head.Minor == 0:
+		return append(dst, "Connection: keep-alive\r\n"...)
+	}
+	return dst
 }
 
 // OnGone says what to cancel when the client goes away. c must stay the same

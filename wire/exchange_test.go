@@ -117,7 +117,7 @@ func TestReleaseGivesMemoryBack(t *testing.T) {
 	}
 	x.Scratch = make([]byte, 100)
 	x.Release()
-	if x.Scratch != nil || x.Head.Fields != nil || x.Body.trailers != nil || x.In.buf != nil {
+	if x.Scratch != nil || x.Head.Fields != nil || x.Body.Trailers() != nil || x.In.buf != nil {
 		t.Error("something is kept")
 	}
 }
