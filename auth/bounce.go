@@ -142,7 +142,7 @@ func sameField(key []byte, name string) bool {
 // pass hands an admitted request on as that of a user.
 func pass(ctx *fasthttp.RequestCtx, user string, next fasthttp.RequestHandler) {
 	ctx.Request.Header.Set(userField, user)
-	wire.Own(ctx, userField)
+	wire.KeyField(ctx, userField)
 	wire.Authorize(ctx)
 	// The context lives on with the connection, the mark must not.
 	ctx.SetUserValue(admitted{}, true)

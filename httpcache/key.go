@@ -32,7 +32,7 @@ func edgeKey(ctx *fasthttp.RequestCtx) string {
 		}
 		b = appendPair(b, name, value)
 	}
-	for _, name := range wire.Owned(ctx) {
+	for _, name := range wire.KeyFields(ctx) {
 		for _, value := range h.PeekAll(name) {
 			b = appendPair(b, name, value)
 		}

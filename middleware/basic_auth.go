@@ -177,7 +177,7 @@ func (b *basicAuth) admit(ctx *fasthttp.RequestCtx) bool {
 	}
 	if b.header != "" {
 		setRequestField(h, b.header, who.name)
-		wire.Own(ctx, b.header)
+		wire.KeyField(ctx, b.header)
 	}
 	wire.Authorize(ctx)
 	return true

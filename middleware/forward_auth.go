@@ -106,7 +106,7 @@ func (f *forwardAuth) admit(ctx *fasthttp.RequestCtx) bool {
 	h := &ctx.Request.Header
 	for _, name := range f.taken {
 		dropRequestField(h, name)
-		wire.Own(ctx, name)
+		wire.KeyField(ctx, name)
 		for _, value := range resp.Header.PeekAll(name) {
 			h.AddBytesV(name, value)
 		}

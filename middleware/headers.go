@@ -46,7 +46,7 @@ func NewHeaders(opts app.HeadersOpts, deps Deps) (Wrapper, error) {
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return func(ctx *fasthttp.RequestCtx) {
 			for i := range request {
-				wire.Own(ctx, request[i].name)
+				wire.KeyField(ctx, request[i].name)
 				if f := &request[i]; f.value == "" {
 					dropRequestField(&ctx.Request.Header, f.name)
 				} else {

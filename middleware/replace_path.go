@@ -85,5 +85,5 @@ func replaceMatch(ctx *fasthttp.RequestCtx, re *regexp.Regexp, with []byte) bool
 func tellReplaced(ctx *fasthttp.RequestCtx, path []byte) {
 	dropRequestField(&ctx.Request.Header, replacedPath)
 	ctx.Request.Header.SetBytesV(replacedPath, path)
-	wire.Own(ctx, replacedPath)
+	wire.KeyField(ctx, replacedPath)
 }

@@ -20,20 +20,20 @@ func Authorized(ctx *fasthttp.RequestCtx) bool {
 	return x != nil && x.authorized
 }
 
-// Own notes that a handler of this proxy, and not the client, decides which values
+// KeyField notes that a handler of this proxy, and not the client, decides which values
 // a field of the request has. Responses to requests with other values are other
 // responses.
-func Own(ctx *fasthttp.RequestCtx, name string) {
+func KeyField(ctx *fasthttp.RequestCtx, name string) {
 	if x := From(ctx); x != nil {
-		x.owned = append(x.owned, name)
+		x.keyed = append(x.keyed, name)
 	}
 }
 
-// Owned returns the names that were given to Own, some of them perhaps twice. The
+// KeyFields returns the names that were given to KeyField, some of them perhaps twice. The
 // slice is valid as long as the request.
-func Owned(ctx *fasthttp.RequestCtx) []string {
+func KeyFields(ctx *fasthttp.RequestCtx) []string {
 	if x := From(ctx); x != nil {
-		return x.owned
+		return x.keyed
 	}
 	return nil
 }

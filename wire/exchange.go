@@ -70,7 +70,7 @@ type Exchange struct {
 
 	awaitsContinue bool
 	authorized     bool     // see Authorize
-	owned          []string // see Own
+	keyed          []string // see KeyField
 	left           atomic.Bool
 	cancel         atomic.Pointer[Canceler]
 }
@@ -93,7 +93,7 @@ func (x *Exchange) Begin(now int64) {
 	x.Status, x.Sent, x.Began, x.Ended = 0, 0, now, 0
 	x.Forward, x.RequestID, x.Date = nil, nil, x.Date[:0]
 	x.Responded, x.Broken = false, false
-	x.authorized, x.owned = false, x.owned[:0]
+	x.authorized, x.keyed = false, x.keyed[:0]
 	x.left.Store(false)
 	x.Close = x.Head.Close
 	x.awaitsContinue = x.Head.Continue
@@ -107,7 +107,7 @@ func (x *Exchange) Release() {
 	x.Head = RequestHead{}
 	x.Body.release()
 	x.Scratch, x.Target, x.Forward, x.RequestID, x.Date = nil, nil, nil, nil, nil
-	x.owned = nil
+	x.keyed = nil
 }
 
 // AwaitsContinue tells whether the client still waits for 100 (Continue).
