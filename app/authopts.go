@@ -24,10 +24,17 @@ type AuthSSOOpts struct {
 type AuthForwardOpts struct {
 	// Address is the URL that is asked; an answer of 2xx lets the request through.
 	Address string `json:"address"`
-	// TrustForwardHeader passes the client's own X-Forwarded-* on to it.
+	// TrustForwardHeader keeps X-Forwarded-Method and -Uri of a trusted proxy (flag
+	// --trusted-proxies); nobody else's are ever passed on.
 	TrustForwardHeader bool `json:"trust_forward_header,omitempty" default:"false"`
 	// AuthResponseHeaders are copied from its answer to the request.
 	AuthResponseHeaders []string `json:"auth_response_headers,omitempty"`
+	// AuthResponseHeadersRegex names further headers that are copied, by a regexp
+	// that is looked for in their names in any case.
+	AuthResponseHeadersRegex string `json:"auth_response_headers_regex,omitempty"`
+	// AddAuthCookiesToResponse are names of cookies; of an answer that lets the
+	// request through only these are set. Without names all are.
+	AddAuthCookiesToResponse []string `json:"add_auth_cookies_to_response,omitempty"`
 	// MaxBody is how much of the request's body it gets; 0: none.
 	MaxBody Size `json:"max_body,omitempty" default:"0"`
 	// TLSConfig says how an https Address is verified.

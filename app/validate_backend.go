@@ -189,6 +189,14 @@ func (c *checker) forward(x *AuthForwardOpts, a *at) {
 		c.fault(a.field("address"), withoutCredentials(x.Address), checkURL(x.Address))
 	}
 	c.headerNames(a.field("auth_response_headers"), x.AuthResponseHeaders)
+	if x.AuthResponseHeadersRegex != "" {
+		c.fault(a.field("auth_response_headers_regex"), x.AuthResponseHeadersRegex, checkRegexp(x.AuthResponseHeadersRegex))
+	}
+	for i, name := range x.AddAuthCookiesToResponse {
+		if name != "" && !isToken(name) {
+			c.add(a.field("add_auth_cookies_to_response").item(i), name, "not the name of a cookie", "")
+		}
+	}
 	if x.TLSConfig != nil && x.Address != "" && !anyHasScheme([]string{x.Address}, "https") {
 		c.add(a.field("tls_config"), "", "is for an https address", "remove it, or write https:// in address")
 	}

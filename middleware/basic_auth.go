@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"runtime"
@@ -19,8 +20,8 @@ import (
 )
 
 // How often a client's address may fail: a burst, then one attempt for each
-// interval; and how long one that has shown a right password is let try
-// nevertheless, so that a broken client does not lock out its neighbours.
+// interval; and for how long a password that was right there gets in nevertheless,
+// so that a broken client does not lock out its neighbours.
 const (
 	failureBurst    = 10
 	failureInterval = time.Second
@@ -139,13 +140,17 @@ func (b *basicAuth) admit(ctx *fasthttp.RequestCtx) bool {
 	}
 	now := b.now()
 	client := clientKey(b.seed, clientIP(ctx))
+	var scratch [maxCredentials]byte
+	name, password, ok := basicCredentials(field, &scratch)
+	sum := b.digest(password)
+	// Who guesses beyond the limit learns nothing and costs nothing: only what was
+	// right at this address before is looked at.
+	good := client ^ maphash.Bytes(b.seed, name) ^ binary.LittleEndian.Uint64(sum[:])
 	wait := b.failures.wait(client, b.failing, now)
-	if wait > 0 && b.good.get(client) <= now {
+	if wait > 0 && (!ok || b.good.get(good) <= now) {
 		tooMany(ctx, "too many failed attempts from this address", wait)
 		return false
 	}
-	var scratch [maxCredentials]byte
-	name, password, ok := basicCredentials(field, &scratch)
 	var who *user
 	if ok {
 		set := b.set
@@ -153,7 +158,7 @@ func (b *basicAuth) admit(ctx *fasthttp.RequestCtx) bool {
 			set = b.file.current(now)
 		}
 		var busy bool
-		if who, busy = b.verify(set, name, password); busy {
+		if who, busy = b.verify(set, name, password, sum); busy {
 			wire.Fail(ctx, fasthttp.StatusServiceUnavailable, "too many passwords are being checked")
 			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "5")
 			return false
@@ -161,16 +166,13 @@ func (b *basicAuth) admit(ctx *fasthttp.RequestCtx) bool {
 	}
 	switch {
 	case who != nil:
-	case wait > 0:
-		tooMany(ctx, "too many failed attempts from this address", wait)
-		return false
 	default:
 		b.failures.take(client, b.failing, now)
 		b.refuse(ctx)
 		return false
 	}
-	if until := now + int64(goodFor); b.good.get(client) < until-int64(goodFor/2) {
-		b.good.put(client, until)
+	if until := now + int64(goodFor); b.good.get(good) < until-int64(goodFor/2) {
+		b.good.put(good, until)
 	}
 	if b.removes {
 		h.Del(fasthttp.HeaderAuthorization)
@@ -191,14 +193,13 @@ func (b *basicAuth) refuse(ctx *fasthttp.RequestCtx) {
 
 // verify returns the user that name and password are of, nil for nobody; busy
 // when it could not be found out in time.
-func (b *basicAuth) verify(set *userSet, name, password []byte) (who *user, busy bool) {
+func (b *basicAuth) verify(set *userSet, name, password []byte, sum digest) (who *user, busy bool) {
 	u, known := set.byName[string(name)], true
 	if u == nil {
 		if u, known = set.decoy(b.seed, name), false; u == nil {
 			return nil, false
 		}
 	}
-	sum := b.digest(password)
 	if last := u.verified.Load(); known && last != nil && subtle.ConstantTimeCompare(last[:], sum[:]) == 1 {
 		return u, false
 	}

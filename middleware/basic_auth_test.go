@@ -175,13 +175,27 @@ func TestBasicAuthLimitsFailures(t *testing.T) {
 	if code := ask("192.0.2.1", "right"); code != 200 {
 		t.Errorf("after the interval: %d", code)
 	}
-	// The address is known to be good now: failures of others there do not lock
-	// it out, and are not let guess faster either.
+	// The password is known to be good at this address now: failures of others there
+	// do not lock it out, and are not let guess faster either. What is answered with
+	// 429 is not looked at, whoever's it is.
 	for range 2 * failureBurst {
 		ask("192.0.2.1", "wrong")
 	}
-	if code := ask("192.0.2.1", "wrong"); code != 429 {
-		t.Errorf("wrong from a good address: %d", code)
+	before = hash.checks
+	for _, password := range []string{"wrong", "", "other"} {
+		if code := ask("192.0.2.1", password); code != 429 {
+			t.Errorf("%q from a good address: %d", password, code)
+		}
+	}
+	for _, line := range []string{basic("bob", "right"), basic("nobody", "x"), "Authorization: Basic !!!"} {
+		ctx := request("GET", "/", line)
+		from(ctx, "192.0.2.1")
+		if b.admit(ctx) || ctx.Response.StatusCode() != 429 {
+			t.Errorf("%s: %d", line, ctx.Response.StatusCode())
+		}
+	}
+	if hash.checks != before {
+		t.Errorf("%d guesses that get 429 were checked", hash.checks-before)
 	}
 	if code := ask("192.0.2.1", "right"); code != 200 {
 		t.Errorf("right from a good address: %d", code)

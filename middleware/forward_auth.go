@@ -21,12 +21,16 @@ import (
 //     the frontend strips;
 //   - X-Forwarded-For: the client's address, after those that a trusted proxy told.
 //
-// With opts.TrustForwardHeader what any client says in these fields is passed on.
+// With opts.TrustForwardHeader, X-Forwarded-Method and -Uri of a trusted proxy
+// before this one stay as it wrote them. What anybody else says in fields of that
+// kind never gets there.
 //
-// An answer of 2xx lets the request through: the fields of AuthResponseHeaders
-// are taken from it, and those that the client sent are gone in any case. Any
-// other answer is the client's: status, fields and body. When there is none the
-// client gets 502, or 504 after 30 s; the request never goes on then.
+// An answer of 2xx lets the request through: the fields of AuthResponseHeaders and
+// those that AuthResponseHeadersRegex matches are taken from it, and those that
+// the client sent are gone in any case. Its cookies (AddAuthCookiesToResponse of
+// them, if it names some) are set with the response; that of an upgrade has gone
+// by then. Any other answer is the client's: status, fields and body. When there
+// is none the client gets 502, or 504 after 30 s; the request never goes on then.
 //
 // opts.MaxBody above 0 sends the request's body along, which is kept in memory for
 // that; a larger one gets 413. Connections are kept for a minute.
@@ -44,22 +48,25 @@ func NewForwardAuth(opts app.AuthForwardOpts, deps Deps) (Wrapper, error) {
 		return nil, fmt.Errorf("%s.max_body: %d is below 0", field, opts.MaxBody)
 	}
 	f := &forwardAuth{
-		maxBody: int64(opts.MaxBody), trust: opts.TrustForwardHeader,
+		maxBody: int64(opts.MaxBody), trust: opts.TrustForwardHeader, cookies: opts.AddAuthCookiesToResponse,
 		log: deps.Log.With().Str("app", deps.App).Str("address", opts.Address).Logger(),
 	}
-	for i, name := range opts.AuthResponseHeaders {
-		if err := checkFieldName(name); err != nil {
-			return nil, fmt.Errorf("%s.auth_response_headers[%d]: %w", field, i, err)
+	if f.taken, err = newTaken(field, opts); err != nil {
+		return nil, err
+	}
+	for i, name := range f.cookies {
+		if !isToken(name) {
+			return nil, fmt.Errorf("%s.add_auth_cookies_to_response[%d]: %q is not the name of a cookie", field, i, name)
 		}
-		f.taken = append(f.taken, name)
 	}
 	if f.client, err = newAuthClient(u, opts.TLSConfig); err != nil {
 		return nil, fmt.Errorf("%s.%w", field, err)
 	}
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return func(ctx *fasthttp.RequestCtx) {
-			if f.admit(ctx) {
+			if cookies, ok := f.admit(ctx); ok {
 				next(ctx)
+				addCookies(ctx, cookies)
 			}
 		}
 	}, nil
@@ -67,22 +74,24 @@ func NewForwardAuth(opts app.AuthForwardOpts, deps Deps) (Wrapper, error) {
 
 type forwardAuth struct {
 	client  *authClient
-	taken   []string // fields that are taken from the answer
+	taken   taken
+	cookies []string // whose Set-Cookie of an answer goes to the client; none: all
 	maxBody int64
 	trust   bool
 	log     zerolog.Logger
 }
 
-// admit tells whether the request may pass, or has answered it.
-func (f *forwardAuth) admit(ctx *fasthttp.RequestCtx) bool {
+// admit reports whether the request may pass, with the cookies that are to be set,
+// or has answered it.
+func (f *forwardAuth) admit(ctx *fasthttp.RequestCtx) (cookies [][]byte, ok bool) {
 	if f.maxBody > 0 {
 		fits, ok := takeBody(ctx, f.maxBody)
 		if !ok {
-			return false
+			return nil, false
 		}
 		if !fits {
 			wire.Fail(ctx, fasthttp.StatusRequestEntityTooLarge, bodyTooLarge)
-			return false
+			return nil, false
 		}
 	}
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
@@ -97,22 +106,15 @@ func (f *forwardAuth) admit(ctx *fasthttp.RequestCtx) bool {
 		} else {
 			wire.Fail(ctx, fasthttp.StatusBadGateway, "the authentication server could not be asked")
 		}
-		return false
+		return nil, false
 	}
 	if status := resp.StatusCode(); status < 200 || status > 299 {
 		passOn(ctx, resp)
-		return false
+		return nil, false
 	}
-	h := &ctx.Request.Header
-	for _, name := range f.taken {
-		dropRequestField(h, name)
-		wire.KeyField(ctx, name)
-		for _, value := range resp.Header.PeekAll(name) {
-			h.AddBytesV(name, value)
-		}
-	}
+	f.taken.takeOver(ctx, &resp.Header)
 	wire.Authorize(ctx)
-	return true
+	return cookiesOf(&resp.Header, f.cookies), true
 }
 
 // ask fills in the question.
@@ -131,8 +133,12 @@ func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
 	if x != nil && bytes.Equal(target, x.Target) {
 		target = x.Head.Target
 	}
-	to.SetBytesV(forwardedMethod, from.Method())
-	to.SetBytesV(forwardedURI, target)
+	if !f.trust || len(to.Peek(forwardedMethod)) == 0 {
+		to.SetBytesV(forwardedMethod, from.Method())
+	}
+	if !f.trust || len(to.Peek(forwardedURI)) == 0 {
+		to.SetBytesV(forwardedURI, target)
+	}
 	if len(to.Peek(forwardedHost)) == 0 {
 		host, _ := asked(ctx)
 		to.SetBytesV(forwardedHost, host)
@@ -148,29 +154,8 @@ func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
 			to.Set(forwardedFor, ip.String())
 		}
 	}
-	if f.trust && x != nil {
-		believe(to, x)
-	}
 	if f.maxBody > 0 {
 		req.SetBody(ctx.Request.Body())
-	}
-}
-
-// believe takes over what the client itself says about where it comes from.
-func believe(to *fasthttp.RequestHeader, x *wire.Exchange) {
-	for i := range x.Head.Fields {
-		f := &x.Head.Fields[i]
-		const prefix = "x-forwarded-"
-		switch {
-		case f.Kind != wire.Forwarding || len(f.Name) <= len(prefix) || !wire.EqualFold(f.Name[:len(prefix)], prefix) || len(f.Value) == 0:
-		case wire.EqualFold(f.Name, "x-forwarded-for"):
-			if ours := to.Peek(forwardedFor); !bytes.HasPrefix(ours, f.Value) { // else it came from a trusted proxy
-				both := append(append([]byte(nil), f.Value...), ", "...)
-				to.SetBytesV(forwardedFor, append(both, ours...))
-			}
-		default:
-			to.SetBytesKV(f.Name, f.Value)
-		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -96,6 +97,12 @@ func (*edge) Observe([]byte, int, time.Duration) {}
 // peer_set.
 func startEdge(t testing.TB, wrap Wrapper, origin http.Handler, change ...func(*app.PeerSetOpts)) *edge {
 	t.Helper()
+	return startEdgeBehind(t, nil, wrap, origin, change...)
+}
+
+// startEdgeBehind is startEdge for an edge behind proxies that it trusts.
+func startEdgeBehind(t testing.TB, trusted []netip.Prefix, wrap Wrapper, origin http.Handler, change ...func(*app.PeerSetOpts)) *edge {
+	t.Helper()
 	peer := httptest.NewServer(origin)
 	t.Cleanup(peer.Close)
 	opts := app.PeerSetOpts{Addrs: []string{peer.URL}, PassHostHeader: true}
@@ -110,7 +117,7 @@ func startEdge(t testing.TB, wrap Wrapper, origin http.Handler, change ...func(*
 	entry := &router.Entry{App: "test", Handler: wrap(set.Handler(false)), AllowPlain: true, Observer: e}
 	e.srv = server.New(server.Config{
 		Lookup:    func(_, _ []byte, _ router.Attributes) *router.Entry { return entry },
-		Unmatched: e, Log: zerolog.New(&e.log),
+		Unmatched: e, Log: zerolog.New(&e.log), TrustedProxies: trusted,
 	})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
