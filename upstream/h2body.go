@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -24,6 +25,7 @@ type h2upload struct {
 
 	closeOnce sync.Once
 	closed    chan struct{}         // net/http wants no more
+	ended     chan struct{}         // closed by end
 	whole     atomic.Bool           // the client's body was read to its end
 	failure   atomic.Pointer[error] // why it failed
 
@@ -60,8 +62,27 @@ func (u *h2upload) Read(p []byte) (int, error) {
 		if err != wire.ErrInterrupted {
 			u.failure.Store(&err)
 		}
+		if tooLarge(err) {
+			u.hesitate()
+		}
 	}
 	return n, err
+}
+
+// hesitate leaves a response that is under way the time to end, before the error
+// that makes net/http reset the stream.
+func (u *h2upload) hesitate() {
+	if !u.r.hasAnswer() {
+		return
+	}
+	u.mu.Unlock()
+	defer u.mu.Lock()
+	t := time.NewTimer(u.r.c.s.times.header)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-u.ended:
+	}
 }
 
 // Close makes it an io.Closer: the reader has what it needs.
@@ -78,7 +99,10 @@ func (u *h2upload) end() {
 		u.mu.Lock()
 	}
 	defer u.mu.Unlock()
-	u.over = true
+	if !u.over {
+		u.over = true
+		close(u.ended)
+	}
 }
 
 // h2small is a body that was read before, as net/http reads it, in a goroutine

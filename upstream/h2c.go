@@ -169,7 +169,7 @@ func (r *h2call) request(ctx context.Context) *http.Request {
 	}
 	switch {
 	case c.streamed:
-		r.upload = &h2upload{r: r, x: c.x, closed: make(chan struct{})}
+		r.upload = &h2upload{r: r, x: c.x, closed: make(chan struct{}), ended: make(chan struct{})}
 		req.Body, req.ContentLength = r.upload, c.length
 		if c.length < 0 {
 			req.Trailer = http.Header{}
@@ -254,6 +254,13 @@ func (r *h2call) answer() {
 	defer r.mu.Unlock()
 	r.answered = true
 	r.timer.Stop()
+}
+
+// hasAnswer reports whether the response's head has come.
+func (r *h2call) hasAnswer() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.answered
 }
 
 // interim runs in the connection's goroutine, which must not wait for a client.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -120,10 +121,22 @@ func (u *uploader) answered() {
 	u.pc.unlimitedRead()
 }
 
-// fail ends the peer's request too: it must not take a part for the whole.
+// fail has the peer not take a part for the whole. A response that is under way
+// to a client that sends too much goes on, if the peer lets it.
 func (u *uploader) fail(err error) {
 	u.failure.Store(&err)
-	u.pc.Cancel()
+	u.mu.Lock()
+	head := u.head
+	u.mu.Unlock()
+	if !head || !tooLarge(err) || closeWrite(u.pc.Conn) != nil {
+		u.pc.Cancel()
+	}
+}
+
+// tooLarge reports whether a body failed because of a limit of its size.
+func tooLarge(err error) bool {
+	var we *wire.Error
+	return errors.As(err, &we) && we.Status == 413
 }
 
 // lastWrite is how long the end of a body that is being written when the
