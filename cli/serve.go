@@ -63,6 +63,9 @@ func serve(ctx context.Context, s settings, log zerolog.Logger, out io.Writer) e
 		return fmt.Errorf("--data %s: %w; name a folder that this user may write to", s.data, err)
 	}
 	if s.dev {
+		if err := noInstanceMetadata(); err != nil {
+			return err
+		}
 		if err := useQuickstart(ctx, &s); err != nil {
 			return err
 		}

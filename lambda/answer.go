@@ -31,6 +31,7 @@ func (c *call) buffered(k *conn) verdict {
 		payload.release()
 		return v
 	}
+	c.response.MultiValue = f.place.Format == ALB && f.place.MultiValue
 	if err := c.response.Parse(payload.b[:n], f.place.Format); err != nil {
 		f.figures.functionErrors.Inc()
 		payload.release()

@@ -2,9 +2,9 @@
 //
 // A request becomes an event (1.0, 2.0 or alb: event.go and its neighbours), the
 // event goes through the Invoke or InvokeWithResponseStream API (invoke.go), and
-// what the function returns becomes the response (response.go, prelude.go). The
-// transforms between bytes and bytes are pure; what opens connections is in
-// service.go, pool.go and conn.go.
+// what the function returns becomes the response (response.go and its neighbours;
+// stream.go for what is streamed). The transforms between bytes and bytes are
+// pure; what opens connections is in endpoint.go and conn.go.
 //
 // Configuration, credentials and endpoints are those of aws-sdk-go-v2. The
 // request itself is signed (AWS Signature Version 4) and sent by this package:

@@ -43,7 +43,7 @@ const (
 const (
 	hintPermission  = "grant lambda:InvokeFunction on the function (and on its version or alias, when qualifier is set) to this node's credentials; the same action covers response_stream"
 	hintMissing     = "check function_name, region_id and qualifier"
-	hintCredentials = "check this node's credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, the role of the machine), whether they have expired, and its clock"
+	hintCredentials = "check this node's credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, the role of the machine), whether they have expired, and its clock. Where none are configured the AWS SDK asks the instance's metadata service, 169.254.169.254; AWS_EC2_METADATA_DISABLED=true, and --dev, turn that off"
 	hintNotReady    = "the function is not ready; try again in a moment, and look at its state in the Lambda console"
 	hintFunction    = "look at the function's configuration in the Lambda console"
 )

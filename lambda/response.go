@@ -16,6 +16,9 @@ type Response struct {
 	Fields      []Field
 	ContentType []byte
 	Body        []byte // of buffered payloads
+	// MultiValue takes multiValueHeaders alone, and leaves headers out: a load balancer
+	// whose target group has multi-value headers turned on does the same.
+	MultiValue bool
 
 	single, multi, cookies []Field // memory of the parser
 }
@@ -60,7 +63,7 @@ func (r *Response) Parse(payload []byte, f Format) error {
 	rest := payload[s.i:]
 	if body, ok := bytes.CutPrefix(rest, separator); ok {
 		r.Body = body
-		return r.finish(part, true)
+		return r.finish(part, true, len(body) == 0)
 	}
 	if s.peek() != 0 || s.i < len(payload) {
 		return badFormat("something follows the object: %s", shown(payload[s.i:]))
@@ -76,7 +79,7 @@ func (r *Response) Parse(payload []byte, f Format) error {
 		}
 		r.Body = part.body[:n]
 	}
-	return r.finish(part, f == HTTP)
+	return r.finish(part, f == HTTP, len(r.Body) == 0)
 }
 
 // ParsePrelude reads the JSON before the eight NUL bytes of a streamed response.
@@ -90,7 +93,7 @@ func (r *Response) ParsePrelude(prelude []byte) error {
 		return badFormat("something follows the prelude: %s", shown(prelude[s.i:]))
 	}
 	r.Body = nil
-	return r.finish(part, true)
+	return r.finish(part, true, true) // nobody knows what follows
 }
 
 // hasStatus tells whether an object has statusCode. Payloads that are not JSON,

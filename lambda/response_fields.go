@@ -39,8 +39,9 @@ func isToken(s []byte) bool {
 
 var tokenMarks = []byte("!#$%&'*+-.^_`|~")
 
-// finish checks the status and puts the fields together.
-func (r *Response) finish(p parts, cookies bool) error {
+// finish checks the status and puts the fields together. empty says that there is
+// no body, or none that is known.
+func (r *Response) finish(p parts, cookies, empty bool) error {
 	r.Status = 200
 	if p.status != nil {
 		n, err := strconv.ParseFloat(string(p.status), 64)
@@ -52,6 +53,9 @@ func (r *Response) finish(p parts, cookies bool) error {
 	size := 0
 	hops := r.hops()
 	for i, list := range [...][]Field{r.multi, r.single} {
+		if i == 1 && r.MultiValue {
+			break
+		}
 		for _, f := range list {
 			if !r.takes(f, i == 1) || named(hops, f.Name) {
 				continue
@@ -70,13 +74,20 @@ func (r *Response) finish(p parts, cookies bool) error {
 			r.Fields = append(r.Fields, f)
 		}
 	}
-	if len(r.ContentType) == 0 {
+	if len(r.ContentType) == 0 && !untyped(r.Status, empty) {
 		r.ContentType = defaultContentType
 	}
 	if size > maxFieldBytes || len(r.Fields) > maxFields {
 		return badFormat("%d headers of %d bytes; the limits are %d and %d", len(r.Fields), size, maxFields, maxFieldBytes)
 	}
 	return nil
+}
+
+// untyped says whether a response has no content that a type could be of. On a 304
+// a default would even replace the type of what the client has stored (RFC 9111
+// section 3.2).
+func untyped(status int, empty bool) bool {
+	return status == 204 || status == 205 || status == 304 || status >= 300 && status < 400 && empty
 }
 
 // takes tells whether a field goes to the client: not those of the connection,

@@ -150,6 +150,9 @@ func (r *Response) parseCookies(s *scan) error {
 		return wrongType(s, "cookies", "a list")
 	}
 	return s.list(func() error {
+		if s.null() {
+			return nil
+		}
 		if s.peek() != '"' {
 			return wrongType(s, "an element of cookies", "a string")
 		}

@@ -28,7 +28,7 @@ func TestResponses(t *testing.T) {
 	for _, c := range []struct {
 		name, formats, payload, want string // an empty want: not of the format
 	}{
-		{"least", "1.0 2.0 alb", `{"statusCode":204}`, `204 application/json | ""`},
+		{"least", "1.0 2.0 alb", `{"statusCode":204}`, `204  | ""`},
 		{"body", "1.0 2.0 alb", `{"statusCode":200,"body":"hi \"you\" é\n"}`, `200 application/json | "hi \"you\" é\n"`},
 		{"escapes", "1.0", `{"statusCode":200,"body":"\u00e9\ud83d\ude00\ud83d\/\b\f\r\t\\"}`, `200 application/json | "é😀�/\b\f\r\t\\"`},
 		{"null body", "1.0 2.0", `{"statusCode":200,"body":null,"headers":null,"multiValueHeaders":null,"cookies":null,"isBase64Encoded":null}`, `200 application/json | ""`},
@@ -47,6 +47,24 @@ func TestResponses(t *testing.T) {
 		{"twice: the last counts", "1.0", `{"statusCode":200,"statusCode":404,"headers":{"A":"1"},"headers":{"B":"2"}}`, `404 application/json | B: 2 | ""`},
 		{"framed", "1.0 2.0 alb", `{"statusCode":206,"headers":{"Content-Type":"text/plain"},"cookies":["a=b"]}` + nuls + "raw \x00 body", `206 text/plain | Set-Cookie: a=b | "raw \x00 body"`},
 		{"framed without status", "1.0 2.0 alb", `{}` + nuls + "x", `200 application/json | "x"`},
+		{"not modified", "1.0 2.0 alb", `{"statusCode":304,"headers":{"ETag":"\"x\""},"body":""}`, `304  | ETag: "x" | ""`},
+		{"not modified, typed", "1.0 2.0 alb", `{"statusCode":304,"headers":{"content-type":"text/css"}}`, `304 text/css | ""`},
+		{"reset content", "1.0", `{"statusCode":205,"body":null}`, `205  | ""`},
+		{"empty redirect", "1.0 2.0 alb", `{"statusCode":302,"headers":{"Location":"/x"},"body":""}`, `302  | Location: /x | ""`},
+		{"empty redirect, base64", "1.0 2.0 alb", `{"statusCode":308,"headers":{"Location":"/x"},"body":"","isBase64Encoded":true}`, `308  | Location: /x | ""`},
+		{"redirect with a body", "1.0 2.0 alb", `{"statusCode":302,"headers":{"Location":"/x"},"body":"{}"}`, `302 application/json | Location: /x | "{}"`},
+		{"framed redirect", "2.0", `{"statusCode":303,"headers":{"Location":"/x"}}` + nuls, `303  | Location: /x | ""`},
+		{"null elements", "2.0", `{"statusCode":200,"cookies":[null,"a=b"],"multiValueHeaders":{"a":[null],"b":null}}`, `200 application/json | Set-Cookie: a=b | ""`},
+
+		// What adapters of frameworks return in each format.
+		{"both objects alike", "1.0", `{"statusCode":200,"headers":{"content-type":"text/html; charset=utf-8","x-powered-by":"E"},"multiValueHeaders":{"content-type":["text/html; charset=utf-8"],"x-powered-by":["E"],"set-cookie":["a=1; Path=/","b=2; Expires=Thu, 01 Jan 1970 00:00:00 GMT"]},"isBase64Encoded":false,"body":"<p>"}`, `200 text/html; charset=utf-8 | x-powered-by: E | set-cookie: a=1; Path=/ | set-cookie: b=2; Expires=Thu, 01 Jan 1970 00:00:00 GMT | "<p>"`},
+		{"empty multi", "1.0", `{"isBase64Encoded":true,"statusCode":200,"body":"aGk=","headers":{"content-type":"image/png"},"multiValueHeaders":{}}`, `200 image/png | "hi"`},
+		{"multi and no single", "1.0", `{"statusCode":200,"body":"","isBase64Encoded":false,"multiValueHeaders":{"content-type":["text/plain"],"set-cookie":["a=1","b=2"]}}`, `200 text/plain | set-cookie: a=1 | set-cookie: b=2 | ""`},
+		{"joined values and cookies", "2.0", `{"isBase64Encoded":false,"statusCode":200,"body":"x","headers":{"vary":"a, b","content-type":"text/plain"},"cookies":["a=1","b=2"]}`, `200 text/plain | vary: a, b | Set-Cookie: a=1 | Set-Cookie: b=2 | "x"`},
+		{"cookie variants of spelling", "alb", `{"statusCode":200,"statusDescription":"200 OK","headers":{"set-cookie":"a=1","Set-Cookie":"b=2","sEt-cookie":"c=3","content-type":"text/plain"},"body":"x","isBase64Encoded":false}`, `200 text/plain | set-cookie: a=1 | Set-Cookie: b=2 | sEt-cookie: c=3 | "x"`},
+		{"no headers at all", "2.0", `{"statusCode":200,"body":"x"}`, `200 application/json | "x"`},
+		{"empty lists", "2.0", `{"statusCode":200,"headers":{},"multiValueHeaders":{},"cookies":[],"body":"x"}`, `200 application/json | "x"`},
+
 		{"value trimmed", "1.0", `{"statusCode":200,"headers":{"A":"  b\t "}}`, `200 application/json | A: b | ""`},
 
 		{"any object", "2.0", `{"hello": "w\u00f6rld", "headers":{"a b":1}}`, `200 application/json | "{\"hello\": \"w\\u00f6rld\", \"headers\":{\"a b\":1}}"`},
@@ -128,11 +146,28 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// TestMultiValueResponses: with alb_multi_value, headers are left out as a load
+// balancer leaves them out.
+func TestMultiValueResponses(t *testing.T) {
+	for payload, want := range map[string]string{
+		`{"statusCode":200,"headers":{"X-A":"1","Content-Type":"text/plain"},"multiValueHeaders":{"X-B":["2","3"]},"body":"x"}`:                     `200 application/json | X-B: 2 | X-B: 3 | "x"`,
+		`{"statusCode":200,"headers":{"X-A":"1"},"body":"x"}`:                                                                                       `200 application/json | "x"`,
+		`{"statusCode":200,"headers":{"Set-Cookie":"a=1"},"multiValueHeaders":{"Set-Cookie":["a=1","b=2"],"content-type":["text/html"]},"body":""}`: `200 text/html | Set-Cookie: a=1 | Set-Cookie: b=2 | ""`,
+	} {
+		r := Response{MultiValue: true}
+		if err := r.Parse([]byte(payload), ALB); err != nil || r.told() != want {
+			t.Errorf("%s: %s, %v", payload, r.told(), err)
+		}
+	}
+}
+
 func TestPreludes(t *testing.T) {
 	for prelude, want := range map[string]string{
 		`{"statusCode":201,"headers":{"a":"b"},"cookies":["c=d"]}`:     `201 application/json | a: b | Set-Cookie: c=d | ""`,
 		`{"multiValueHeaders":{"Content-Type":["text/event-stream"]}}`: `200 text/event-stream | ""`,
-		`{"statusCode":99}`: "", `[]`: "", ``: "", `{} x`: "",
+		`{"statusCode":304}`:                             `304  | ""`,
+		`{"statusCode":302,"headers":{"Location":"/x"}}`: `302  | Location: /x | ""`,
+		`{"statusCode":99}`:                              "", `[]`: "", ``: "", `{} x`: "",
 	} {
 		var r Response
 		if err := r.ParsePrelude([]byte(prelude)); (err == nil) != (want != "") || err == nil && r.told() != want {
