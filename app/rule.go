@@ -40,7 +40,8 @@ type RuleMatcher struct {
 // The matchers. Names are read in any case.
 //
 // Regexps are Go's, not anchored. Hosts are compared without case, port and
-// trailing dot, and a HostRegexp sees the host in that form. PathPrefix is a plain
+// trailing dot, and a HostRegexp sees the host in that form. Host(`*.example.com`)
+// takes one label in place of the star, Host(`*`) every host. PathPrefix is a plain
 // string prefix: `/products` takes /products-for-sale as well.
 const (
 	MatcherHost         = "Host"         // host
@@ -153,7 +154,7 @@ func onlyHosts(r Rule) []string {
 	seen := map[string]bool{}
 	for _, alternative := range alternatives {
 		m, ok := alternative.(RuleMatcher)
-		if !ok || m.Name != MatcherHost {
+		if !ok || m.Name != MatcherHost || strings.HasPrefix(m.Values[0], "*") {
 			return nil
 		}
 		if same := sameHost(m.Values[0]); !seen[same] {

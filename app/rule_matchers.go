@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -138,12 +137,14 @@ func (d *matcherDef) check(i int, v string) *fault {
 }
 
 func checkRuleHost(v string) *fault {
+	if v == "*" {
+		return nil
+	}
+	if suffix, ok := strings.CutPrefix(v, "*."); ok && checkHostname(suffix, false) == nil {
+		return nil
+	}
 	if strings.Contains(v, "*") {
-		suffix := strings.TrimPrefix(v, "*.")
-		if checkHostname(suffix, false) == nil {
-			return faultf("Host takes no wildcards").suggest("write HostRegexp(`^[^.]+\\.%s$`)", regexp.QuoteMeta(suffix))
-		}
-		return faultf("Host takes no wildcards").suggest("use HostRegexp")
+		return faultf("a star stands for the whole first label, or for every host").suggest("write Host(`*.example.com`) or Host(`*`), or use HostRegexp")
 	}
 	if host, path, ok := strings.Cut(v, "/"); ok && !strings.Contains(v, "://") {
 		return faultf("a hostname has no path").suggest("write Host(`%s`) && PathPrefix(`/%s`)", host, path)

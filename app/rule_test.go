@@ -128,8 +128,11 @@ func TestParseRuleErrors(t *testing.T) {
 	f("PathPrefixStrip:/a", 1, "Traefik v1", "write Host(`...`)")
 	f("Path(`/`) && Host(`a:80`)", 19, "has no port", `write "a"`)
 	f("Host(`bücher.example`)", 6, "xn-- form", "xn--bcher-kva.example")
-	f("Host(`*.a.example`)", 6, "no wildcards", "HostRegexp(`^[^.]+\\.a\\.example$`)")
-	f("Host(`a*`)", 6, "no wildcards", "HostRegexp")
+	f("Host(`a*`)", 6, "whole first label", "HostRegexp")
+	f("Host(`*a.example`)", 6, "whole first label", "HostRegexp")
+	f("Host(`a.*.example`)", 6, "whole first label", "HostRegexp")
+	f("Host(`*.`)", 6, "whole first label", "HostRegexp")
+	f("Host(`a\tb`)", 6, "control character", "")
 	f("Host(`a.example/x`)", 6, "has no path", "Host(`a.example`) && PathPrefix(`/x`)")
 	f("Host(`{x:[a-z]+}.example`)", 6, "not a pattern", "HostRegexp")
 	f("Host(``)", 6, "is empty", "")
@@ -218,4 +221,20 @@ func ExampleParseRule() {
 	// Output:
 	// Host(`shop.example`) && !(Method(`POST`) || ClientIP(`10.0.0.0/8`))
 	// rule: column 22: 'a' stands where && or || should be: write &&
+}
+
+// TestRulesOnSeveralLines: line breaks and tabs stand between matchers and not in
+// their values.
+func TestRulesOnSeveralLines(t *testing.T) {
+	f := func(rule string, ok bool) {
+		t.Helper()
+		a := Application{ID: "a", Frontends: []Frontend{{Kind: FrontendRule, Rule: rule}}, Backend: Backend{Kind: BackendPeerSet, PeerSet: &PeerSetOpts{Addrs: []string{"http://192.0.2.1"}}}}
+		if problems := a.Validate(); (len(problems) == 0) != ok {
+			t.Errorf("%q: %v", rule, problems)
+		}
+	}
+	f("Host(`a.test`)\n&& PathPrefix(`/x`)\r\n\t|| Host(`*.b.test`)\n", true)
+	f("Host(`a.test\n`)", false)
+	f("Header(`X-A`, `1\t`)", false)
+	f("Host(`a.test`)\x00", false)
 }

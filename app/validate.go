@@ -232,7 +232,11 @@ func (c *checker) text(f *fieldPlan, s string, a *at, required bool) {
 		}
 		return
 	}
-	if control, ok := controlIn(s); ok {
+	checked := s
+	if f.name == "rule" {
+		checked = spaced(s)
+	}
+	if control, ok := controlIn(checked); ok {
 		shown := s
 		if f.secret {
 			shown = ""
@@ -247,6 +251,18 @@ func (c *checker) text(f *fieldPlan, s string, a *at, required bool) {
 		}
 		c.add(a, s, "unknown value", didYouMean(s, f.enum))
 	}
+}
+
+// spaced is a rule with spaces in place of the tabs and line breaks between its
+// matchers, which are not looked for in quoted values: those are checked when the
+// rule is read.
+func spaced(rule string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || r == '\n' || r == '\r' {
+			return ' '
+		}
+		return r
+	}, rule)
 }
 
 // controlIn finds a control character, or what is not UTF-8. Neither has a place

@@ -78,7 +78,11 @@ func (c *checker) frontend(x *Frontend, a *at) {
 			}
 			c.add(place, o.value, fmt.Sprintf("does not belong to kind %s", x.Kind), suggestion)
 		default:
-			if _, bad := controlIn(o.value); !bad {
+			checked := o.value
+			if o.kind == FrontendRule {
+				checked = spaced(checked)
+			}
+			if _, bad := controlIn(checked); !bad {
 				c.fault(place, o.value, o.check(o.value))
 			}
 		}

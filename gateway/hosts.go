@@ -64,6 +64,9 @@ func (h *hostIndex) add(f *app.Frontend) {
 			for _, host := range hosts {
 				h.exact[host] = true
 			}
+			for _, parent := range wildcardHosts(rule) {
+				h.wildcards[parent] = true
+			}
 		}
 	}
 }

@@ -75,6 +75,9 @@ func compileMatcher(m app.RuleMatcher) (router.Matcher, error) {
 	first, last := value(0), value(len(m.Values)-1)
 	switch m.Name {
 	case app.MatcherHost:
+		if strings.HasPrefix(first, "*") {
+			return router.HostWildcard(first), nil
+		}
 		return router.Host(first), nil
 	case app.MatcherPath:
 		return router.Path(first), nil
@@ -125,7 +128,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 func boundHosts(r app.Rule) ([]string, bool) {
 	switch r := r.(type) {
 	case app.RuleMatcher:
-		if r.Name == app.MatcherHost && len(r.Values) > 0 {
+		if r.Name == app.MatcherHost && len(r.Values) > 0 && !strings.HasPrefix(r.Values[0], "*") {
 			return []string{sameHost(r.Values[0])}, true
 		}
 	case app.RuleAnd:
@@ -146,6 +149,25 @@ func boundHosts(r app.Rule) ([]string, bool) {
 		return all, len(all) > 0
 	}
 	return nil, false
+}
+
+// wildcardHosts are the parents of the hosts "*.example.com" that a rule takes.
+func wildcardHosts(r app.Rule) (parents []string) {
+	switch r := r.(type) {
+	case app.RuleMatcher:
+		if parent, ok := strings.CutPrefix(r.Values[0], "*."); ok && r.Name == app.MatcherHost {
+			return []string{sameHost(parent)}
+		}
+	case app.RuleAnd:
+		for _, part := range r.Rules {
+			parents = append(parents, wildcardHosts(part)...)
+		}
+	case app.RuleOr:
+		for _, part := range r.Rules {
+			parents = append(parents, wildcardHosts(part)...)
+		}
+	}
+	return parents
 }
 
 // sameHost is the form in which host names are compared.

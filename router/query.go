@@ -80,9 +80,10 @@ func (m *queryRegexp) matchValue(raw []byte) bool {
 func (m *queryRegexp) String() string { return call("QueryRegexp", m.name, m.re.String()) }
 
 // nextParameter cuts the first parameter off a raw query; more is false when
-// nothing follows it. A parameter without = has an empty value.
+// nothing follows it. Parameters end at & and, as in Traefik and in the older
+// servers behind it, at a semicolon. One without = has an empty value.
 func nextParameter(query []byte) (name, value, rest []byte, more bool) {
-	if i := bytes.IndexByte(query, '&'); i >= 0 {
+	if i := bytes.IndexAny(query, "&;"); i >= 0 {
 		query, rest, more = query[:i], query[i+1:], true
 	}
 	if i := bytes.IndexByte(query, '='); i >= 0 {
