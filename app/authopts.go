@@ -16,6 +16,8 @@ type AuthSSOOpts struct {
 	AllowedUserIDs []string `json:"allowed_user_ids"`
 	// Audience that tokens must be made for.
 	Audience string `json:"audience"`
+	// Issuer that tokens must be of, if they name one; id_server_url by default.
+	Issuer string `json:"issuer,omitempty"`
 	// AuthorizedBackend answers who may enter; not in a middleware.
 	AuthorizedBackend *Backend `json:"authorized_backend,omitempty"`
 }

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"bytes"
+	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -65,41 +67,41 @@ func refuse(ctx *fasthttp.RequestCtx, status int, text string) {
 	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 }
 
-// onlyCookie returns the value of the cookie of a name. More than one is none: a
-// page of a neighbouring host may have added its own, and there is no telling
-// which is ours.
-func onlyCookie(ctx *fasthttp.RequestCtx, name string) []byte {
-	var value []byte
-	n := 0
-	for key, v := range ctx.Request.Header.Cookies() {
-		if string(key) == name {
-			value = v
-			n++
-		}
+// overTLS sends a browser that came without TLS to the same place with it: the
+// cookies of signing in would not come back otherwise. It reports whether it has.
+// A host of this machine, where browsers keep such cookies, stays as it is.
+func overTLS(ctx *fasthttp.RequestCtx) bool {
+	host, _, err := net.SplitHostPort(string(ctx.Host()))
+	if err != nil {
+		host = string(ctx.Host())
 	}
-	if n != 1 {
-		return nil
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if secure(ctx) || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback() {
+		return false
 	}
-	return value
+	to := prefixOf(ctx) + "/"
+	if ctx.IsGet() || ctx.IsHead() {
+		to = outside(ctx)
+	}
+	bounce(ctx, "https://"+host+to)
+	return true
 }
 
-// setCookie sets a cookie that scripts do not see and that does not travel
-// without TLS; seconds below 0 delete it.
-func setCookie(ctx *fasthttp.RequestCtx, name, value string, seconds int) {
-	c := fasthttp.AcquireCookie()
-	defer fasthttp.ReleaseCookie(c)
-	c.SetKey(name)
-	c.SetValue(value)
-	c.SetPath("/")
-	c.SetHTTPOnly(true)
-	c.SetSecure(true)
-	c.SetSameSite(fasthttp.CookieSameSiteLaxMode)
-	if seconds < 0 {
-		c.SetExpire(fasthttp.CookieExpireDelete)
-	} else {
-		c.SetMaxAge(seconds)
+// secure reports whether the client came with TLS, to us or to a trusted proxy.
+func secure(ctx *fasthttp.RequestCtx) bool {
+	if v := ctx.Request.Header.Peek("X-Forwarded-Proto"); len(v) > 0 {
+		return wire.EqualFold(v, "https") || wire.EqualFold(v, "wss")
 	}
-	ctx.Response.Header.SetCookie(c)
+	return ctx.IsTLS()
+}
+
+// origin is the scheme and host that the browser comes back to.
+func origin(ctx *fasthttp.RequestCtx) string {
+	scheme := "https://"
+	if !secure(ctx) {
+		scheme = "http://" // only this machine's, see overTLS
+	}
+	return scheme + string(ctx.Host()) + prefixOf(ctx)
 }
 
 // userField tells the backend who is asking.

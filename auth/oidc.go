@@ -1,10 +1,8 @@
 package auth
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,13 +19,12 @@ import (
 	"golang.org/x/oauth2"
 
 	"edgerouter/app"
+	"edgerouter/wire"
 )
 
 const (
 	// sessionFor is how long somebody stays signed in.
 	sessionFor = 12 * time.Hour
-	// signInFor is how long signing in may take.
-	signInFor = 10 * time.Minute
 	// providerRetry is the least time between two attempts to ask a provider for
 	// its endpoints.
 	providerRetry   = 5 * time.Second
@@ -44,7 +41,8 @@ type oidcGate struct {
 	allowed  app.OIDCAllowed
 	client   *http.Client
 	seals    *sealer
-	name     string // of its cookies, with -login and a state for those of signing in
+	name     string // of the session's cookie
+	attempts attempts
 	verified verified
 	now      func() time.Time
 	log      zerolog.Logger
@@ -60,12 +58,12 @@ type session struct {
 	Until time.Time `json:"t"`
 }
 
-// attempt is what the cookie of somebody who is signing in holds.
+// attempt is what is in the state of an attempt to sign in, sealed together with
+// the secret in the attempt's cookie. Nonce and PKCE's verifier are derived from
+// that secret.
 type attempt struct {
-	Nonce    string    `json:"n"`
-	Verifier string    `json:"v"`
-	Next     string    `json:"x"`
-	Until    time.Time `json:"t"`
+	Next  string    `json:"x"`
+	Until time.Time `json:"t"`
 }
 
 // NewOIDC returns the wrapper of kind auth_oidc: OpenID Connect's authorization
@@ -110,8 +108,7 @@ func NewOIDC(opts app.AuthOIDCOpts, deps SignInDeps) (func(next fasthttp.Request
 	if g.seals, err = newSealer(deps.SessionKey, purpose); err != nil {
 		return nil, fmt.Errorf("auth_oidc_opts: %w", err)
 	}
-	sum := sha256.Sum256([]byte(deps.App))
-	g.name = "__Host-edgerouter-" + hex.EncodeToString(sum[:4])
+	g.name, g.attempts = cookieName(deps.App), newAttempts(deps.App)
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return func(ctx *fasthttp.RequestCtx) { g.serve(ctx, next) }
 	}, nil
@@ -150,7 +147,9 @@ func (g *oidcGate) serve(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler)
 		g.signIn(ctx)
 		return
 	}
-	ctx.Request.Header.DelCookie(g.name)
+	wire.DropCookies(ctx, func(name []byte) bool {
+		return string(name) == g.name || bytes.HasPrefix(name, []byte(g.attempts.prefix))
+	})
 	pass(ctx, who.user, next)
 }
 
@@ -179,6 +178,9 @@ func (g *oidcGate) signIn(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, fasthttp.StatusUnauthorized, "sign in first")
 		return
 	}
+	if overTLS(ctx) {
+		return
+	}
 	config, err := g.config(ctx)
 	if err != nil {
 		unreachable(ctx)
@@ -188,51 +190,50 @@ func (g *oidcGate) signIn(ctx *fasthttp.RequestCtx) {
 	if ctx.IsGet() || ctx.IsHead() {
 		next = outside(ctx)
 	}
-	state := rand.Text()
-	a := attempt{Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Next: next, Until: g.now().Add(signInFor)}
-	sealed, err := g.seals.seal("login "+state, a)
+	id, secret := g.attempts.begin(ctx)
+	sealed, err := g.seals.seal("login "+id+secret, attempt{Next: next, Until: g.now().Add(signInFor)})
 	if err != nil || len(sealed) > maxSession {
 		refuse(ctx, fasthttp.StatusRequestURITooLong, "sign in at a shorter address first")
 		return
 	}
-	setCookie(ctx, g.name+"-login-"+state[:8], sealed, int(signInFor/time.Second))
-	bounce(ctx, config.AuthCodeURL(state, oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)))
+	bounce(ctx, config.AuthCodeURL(id+sealed, oidc.Nonce(derive(secret, "nonce")), oauth2.S256ChallengeOption(derive(secret, "verifier"))))
 }
 
 // callback takes the provider's answer, by way of the browser.
 func (g *oidcGate) callback(ctx *fasthttp.RequestCtx) {
 	args := ctx.QueryArgs()
 	state := string(args.Peek("state"))
-	if len(state) < 8 || len(state) > 64 {
+	if len(state) <= idLength || len(state) > idLength+maxSession {
 		refuse(ctx, fasthttp.StatusBadRequest, "this is where signing in ends; it has not begun here")
 		return
 	}
-	name := g.name + "-login-" + state[:8]
+	id := state[:idLength]
+	secret := g.attempts.secret(ctx, id)
 	var a attempt
-	if g.seals.open("login "+state, onlyCookie(ctx, name), &a) != nil || !g.now().Before(a.Until) || !safeNext(a.Next) {
+	if secret == "" || g.seals.open("login "+id+secret, []byte(state[idLength:]), &a) != nil || !g.now().Before(a.Until) || !safeNext(a.Next) {
 		refuse(ctx, fasthttp.StatusBadRequest, "signing in took too long, or began in another browser; try again")
 		return
 	}
-	setCookie(ctx, name, "", -1)
+	g.attempts.end(ctx, id)
 	if code := args.Peek("error"); len(code) > 0 {
 		g.log.Warn().Str("error", firstBytes(code)).Str("description", firstBytes(args.Peek("error_description"))).Msg("the provider did not sign somebody in")
-		g.refuseAndForget(ctx, name, fasthttp.StatusForbidden, "the provider did not sign you in")
+		g.refuseAndForget(ctx, id, fasthttp.StatusForbidden, "the provider did not sign you in")
 		return
 	}
-	user, err := g.exchange(ctx, string(args.Peek("code")), a)
+	user, err := g.exchange(ctx, string(args.Peek("code")), secret)
 	switch {
 	case errors.Is(err, errNotAllowed):
 		g.log.Warn().Err(err).Msg("somebody who may not enter signed in")
-		g.refuseAndForget(ctx, name, fasthttp.StatusForbidden, "you are signed in, but may not enter here")
+		g.refuseAndForget(ctx, id, fasthttp.StatusForbidden, "you are signed in, but may not enter here")
 		return
 	case err != nil:
 		g.log.Error().Err(err).Msg("signing somebody in (see auth_oidc_opts)")
-		g.refuseAndForget(ctx, name, fasthttp.StatusBadGateway, "signing in failed at the provider")
+		g.refuseAndForget(ctx, id, fasthttp.StatusBadGateway, "signing in failed at the provider")
 		return
 	}
 	sealed, err := g.seals.seal("session", session{user, g.now().Add(sessionFor).Truncate(time.Second)})
 	if err != nil || len(sealed) > maxSession {
-		g.refuseAndForget(ctx, name, fasthttp.StatusForbidden, "the name that the provider has for you is too long")
+		g.refuseAndForget(ctx, id, fasthttp.StatusForbidden, "the name that the provider has for you is too long")
 		return
 	}
 	setCookie(ctx, g.name, sealed, int(sessionFor/time.Second))
@@ -240,12 +241,16 @@ func (g *oidcGate) callback(ctx *fasthttp.RequestCtx) {
 }
 
 // refuseAndForget refuses and ends the attempt to sign in.
-func (g *oidcGate) refuseAndForget(ctx *fasthttp.RequestCtx, name string, status int, text string) {
+func (g *oidcGate) refuseAndForget(ctx *fasthttp.RequestCtx, id string, status int, text string) {
 	refuse(ctx, status, text)
-	setCookie(ctx, name, "", -1)
+	g.attempts.end(ctx, id)
 }
 
 func (g *oidcGate) logout(ctx *fasthttp.RequestCtx) {
+	if !mayLogOut(ctx) {
+		askToLogOut(ctx)
+		return
+	}
 	to := prefixOf(ctx) + "/"
 	if provider, err := g.endpoints(); err == nil {
 		var more struct {
@@ -262,14 +267,14 @@ func (g *oidcGate) logout(ctx *fasthttp.RequestCtx) {
 var errNotAllowed = errors.New("not in auth_oidc_opts.allowed")
 
 // exchange gets the user's token for the code and says who it is.
-func (g *oidcGate) exchange(ctx *fasthttp.RequestCtx, code string, a attempt) (user string, err error) {
+func (g *oidcGate) exchange(ctx *fasthttp.RequestCtx, code, secret string) (user string, err error) {
 	config, err := g.config(ctx)
 	if err != nil {
 		return "", err
 	}
 	within, cancel := g.within(ctx)
 	defer cancel()
-	token, err := config.Exchange(within, code, oauth2.VerifierOption(a.Verifier))
+	token, err := config.Exchange(within, code, oauth2.VerifierOption(derive(secret, "verifier")))
 	if err != nil {
 		return "", fmt.Errorf("exchanging the code: %w", withoutBody(err))
 	}
@@ -285,7 +290,7 @@ func (g *oidcGate) exchange(ctx *fasthttp.RequestCtx, code string, a attempt) (u
 	if err != nil {
 		return "", fmt.Errorf("the id_token: %w", err)
 	}
-	if id.Nonce != a.Nonce {
+	if id.Nonce != derive(secret, "nonce") {
 		return "", errors.New("the id_token is of another attempt to sign in")
 	}
 	var c person
@@ -293,10 +298,33 @@ func (g *oidcGate) exchange(ctx *fasthttp.RequestCtx, code string, a attempt) (u
 		return "", fmt.Errorf("the id_token's claims: %w", err)
 	}
 	c.Subject = id.Subject
+	if c.lacks(&g.allowed) && provider.UserInfoEndpoint() != "" {
+		if err := ask(within, provider, token, &c); err != nil && !c.in(&g.allowed) {
+			return "", err
+		}
+	}
 	if !c.in(&g.allowed) {
 		return "", fmt.Errorf("%w: %q", errNotAllowed, c.name())
 	}
 	return c.name(), nil
+}
+
+// ask adds what the userinfo endpoint says of a user (OpenID Connect Core 1.0
+// section 5.3).
+func ask(ctx context.Context, provider *oidc.Provider, token *oauth2.Token, c *person) error {
+	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return errors.New("the userinfo endpoint did not say who it is") // its answer may repeat the token
+	}
+	var more person
+	if err := info.Claims(&more); err != nil {
+		return fmt.Errorf("the userinfo endpoint's claims: %w", err)
+	}
+	if more.Subject != c.Subject {
+		return errors.New("the userinfo endpoint speaks of somebody else") // section 5.3.2
+	}
+	c.add(&more)
+	return nil
 }
 
 // withoutBody drops what the provider answered from an error: it may repeat what
@@ -310,42 +338,6 @@ func withoutBody(err error) error {
 }
 
 func firstBytes(b []byte) string { return string(b[:min(len(b), 200)]) }
-
-// person is what an id_token says of a user.
-type person struct {
-	Subject  string   `json:"-"`
-	Email    string   `json:"email"`
-	Verified bool     `json:"email_verified"`
-	Groups   []string `json:"groups"`
-}
-
-// name is what next gets.
-func (p *person) name() string {
-	if p.Email != "" && p.Verified {
-		return p.Email
-	}
-	return p.Subject
-}
-
-// in says whether the user is one of those allowed. Only an address that the
-// provider has verified counts.
-func (p *person) in(allowed *app.OIDCAllowed) bool {
-	if slices.Contains(allowed.Subjects, p.Subject) {
-		return true
-	}
-	if slices.ContainsFunc(allowed.Groups, func(group string) bool { return slices.Contains(p.Groups, group) }) {
-		return true
-	}
-	if !p.Verified || p.Email == "" {
-		return false
-	}
-	equal := func(s string) func(string) bool {
-		return func(of string) bool { return strings.EqualFold(of, s) }
-	}
-	_, domain, _ := strings.Cut(p.Email, "@")
-	return slices.ContainsFunc(allowed.Emails, equal(p.Email)) ||
-		domain != "" && !strings.Contains(domain, "@") && slices.ContainsFunc(allowed.Domains, equal(domain))
-}
 
 // config is what the provider is asked with, for the host of a request.
 func (g *oidcGate) config(ctx *fasthttp.RequestCtx) (*oauth2.Config, error) {
@@ -362,7 +354,7 @@ func (g *oidcGate) config(ctx *fasthttp.RequestCtx) (*oauth2.Config, error) {
 	}
 	return &oauth2.Config{
 		ClientID: g.opts.ClientID, ClientSecret: g.secret, Endpoint: provider.Endpoint(), Scopes: scopes,
-		RedirectURL: "https://" + string(ctx.Host()) + prefixOf(ctx) + pathCallback,
+		RedirectURL: origin(ctx) + pathCallback,
 	}, nil
 }
 

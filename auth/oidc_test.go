@@ -59,6 +59,7 @@ func (r *oidcRig) do(uri string, cookies browser, lines ...string) *fasthttp.Req
 	ctx.Request.SetRequestURI(uri)
 	ctx.Request.Header.SetHost("app.example")
 	ctx.Request.Header.Set("Accept", "text/html")
+	ctx.Request.Header.Set("X-Forwarded-Proto", "https")
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
 		ctx.Request.Header.Set(name, value)
@@ -278,6 +279,7 @@ func TestOIDCCallback(t *testing.T) {
 	ctx.Request.SetRequestURI("/form")
 	ctx.Request.Header.SetHost("app.example")
 	ctx.Request.Header.Set("Accept", "text/html")
+	ctx.Request.Header.Set("X-Forwarded-Proto", "https")
 	ctx.Request.Header.SetMethod("POST")
 	r.handler(ctx)
 	posted := browser{}

@@ -1,11 +1,14 @@
 package auth
 
 import (
+	"bytes"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -13,10 +16,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/wire"
 )
 
 const (
-	ssoCookie = "auth"
+	ssoCookie = hostOnly + "auth"
+	// plainCookie is where the token was before, and where programs put it. Any
+	// neighbouring host may set it in a browser, so it does not count in one.
+	plainCookie = "auth"
 	// maxJWT is the longest token that is looked into, in bytes.
 	maxJWT = 8 << 10
 )
@@ -43,6 +50,8 @@ type sso struct {
 	allowed  map[string]bool
 	keys     *Keys
 	parser   *jwt.Parser
+	issuer   string
+	attempts attempts
 	verified verified
 	now      func() time.Time
 }
@@ -50,12 +59,14 @@ type sso struct {
 // NewSSO returns the wrapper of kind auth_sso. A request reaches next when it has
 // a token of the id server as Bearer or in the cookie "auth": a JWT (RFC 7519)
 // signed with Ed25519 (RFC 8037) by a key of ID_SERVER_URL/.well-known/jwks.json,
-// made for opts.Audience, not expired, for one of opts.AllowedUserIDs. next gets
-// the user as X-Auth-User, without the token; what clients say in that field is
-// removed.
+// made for opts.Audience, not expired, for one of opts.AllowedUserIDs, and of
+// opts.Issuer if it says of whom it is. next gets the user as X-Auth-User, without
+// the token; what clients say in that field is removed, and all other cookies stay
+// byte for byte.
 //
 // A browser that has not signed in is sent to the id server and comes back to
-// /_auth/redirect, which sets the cookie; /_auth/logout deletes it. Both are paths
+// /_auth/redirect, which sets the cookie if signing in began in that browser;
+// /_auth/logout deletes it. Both are paths
 // of the host, so they are served where the application has the whole host or a
 // prefix that is stripped. Others get 403; 503 when the keys cannot be fetched.
 //
@@ -85,6 +96,10 @@ func NewSSO(opts app.AuthSSOOpts, deps SignInDeps) (func(next fasthttp.RequestHa
 			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(deps.Now)),
 		now: deps.Now,
 	}
+	if s.issuer = opts.Issuer; s.issuer == "" {
+		s.issuer = opts.IDServerURL
+	}
+	s.attempts = newAttempts(deps.App)
 	for _, user := range opts.AllowedUserIDs {
 		s.allowed[user] = true
 	}
@@ -100,7 +115,12 @@ func (s *sso) serve(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler) {
 		s.signedIn(ctx)
 		return
 	case pathLogout:
+		if !mayLogOut(ctx) {
+			askToLogOut(ctx)
+			return
+		}
 		setCookie(ctx, ssoCookie, "", -1)
+		setCookie(ctx, plainCookie, "", -1)
 		bounce(ctx, s.server.JoinPath("logout").String())
 		return
 	}
@@ -119,7 +139,9 @@ func (s *sso) serve(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler) {
 	if bearer {
 		ctx.Request.Header.Del(fasthttp.HeaderAuthorization)
 	}
-	ctx.Request.Header.DelCookie(ssoCookie)
+	wire.DropCookies(ctx, func(name []byte) bool {
+		return string(name) == ssoCookie || string(name) == plainCookie || bytes.HasPrefix(name, []byte(s.attempts.prefix))
+	})
 	pass(ctx, who.user, next)
 }
 
@@ -137,7 +159,11 @@ func (s *sso) identify(ctx *fasthttp.RequestCtx) (who identity, bearer bool, err
 			return who, true, nil
 		}
 	}
-	if cookie := onlyCookie(ctx, ssoCookie); len(cookie) > 0 {
+	cookie := onlyCookie(ctx, ssoCookie)
+	if len(cookie) == 0 && len(ctx.Request.Header.Peek("Sec-Fetch-Site")) == 0 {
+		cookie = onlyCookie(ctx, plainCookie)
+	}
+	if len(cookie) > 0 {
 		who, err = s.check(ctx, cookie)
 	}
 	return who, false, err
@@ -168,6 +194,8 @@ func (s *sso) check(ctx context.Context, token []byte) (identity, error) {
 	switch {
 	case err != nil:
 		return identity{}, err
+	case claims.Issuer != "" && strings.TrimSuffix(claims.Issuer, "/") != strings.TrimSuffix(s.issuer, "/"):
+		return identity{}, fmt.Errorf("the token is of another issuer: %.100q", claims.Issuer)
 	case claims.Subject == "":
 		return identity{}, errors.New("the token names no user")
 	}
@@ -182,7 +210,12 @@ func (s *sso) signIn(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, fasthttp.StatusForbidden, "sign in first")
 		return
 	}
-	back := "https://" + string(ctx.Host()) + prefixOf(ctx) + pathReturn + "?next=" + url.QueryEscape(outside(ctx))
+	if overTLS(ctx) {
+		return
+	}
+	next := outside(ctx)
+	id, secret := s.attempts.begin(ctx)
+	back := origin(ctx) + pathReturn + "?next=" + url.QueryEscape(next) + "&state=" + id + derive(secret, next)
 	to := *s.server
 	query := to.Query()
 	query.Set("next", back)
@@ -198,6 +231,14 @@ func (s *sso) signedIn(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, fasthttp.StatusBadRequest, "next must be a path of this host")
 		return
 	}
+	state := string(args.Peek("state"))
+	id := state[:min(len(state), idLength)]
+	secret := s.attempts.secret(ctx, id)
+	if secret == "" || subtle.ConstantTimeCompare([]byte(state), []byte(id+derive(secret, next))) != 1 {
+		// Else a page could sign somebody in as somebody else.
+		refuse(ctx, fasthttp.StatusBadRequest, "signing in took too long, or began in another browser; try again")
+		return
+	}
 	token := args.Peek("token")
 	who, err := s.check(ctx, token)
 	switch {
@@ -208,6 +249,8 @@ func (s *sso) signedIn(ctx *fasthttp.RequestCtx) {
 	case !s.allowed[who.user]:
 		refuse(ctx, fasthttp.StatusForbidden, "you are signed in, but may not enter here")
 	default:
+		s.attempts.end(ctx, id)
+		setCookie(ctx, plainCookie, "", -1)
 		setCookie(ctx, ssoCookie, string(token), int(who.until.Sub(s.now())/time.Second))
 		bounce(ctx, next)
 	}

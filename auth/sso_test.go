@@ -45,8 +45,12 @@ func (r *ssoRig) do(uri string, lines ...string) *fasthttp.RequestCtx {
 	ctx := request("192.0.2.1", "")
 	ctx.Request.SetRequestURI(uri)
 	ctx.Request.Header.SetHost("app.example")
+	ctx.Request.Header.Set("X-Forwarded-Proto", "https")
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
+		if name == "X-Forwarded-Proto" {
+			ctx.Request.Header.Del(name)
+		}
 		ctx.Request.Header.Add(name, value)
 	}
 	r.handler(ctx)
@@ -158,19 +162,21 @@ func TestSSOSignIn(t *testing.T) {
 		t.Errorf("sent to %s", to)
 	}
 	const want = "https://app.example/grafana/_auth/redirect?next=%2Fgrafana%2Fdash%2F1%3Fa%3Db%26c%3D%252F"
-	if next := to.Query().Get("next"); next != want {
-		t.Errorf("next is %s, want %s", next, want)
+	if next, state, _ := strings.Cut(to.Query().Get("next"), "&state="); next != want || state == "" {
+		t.Errorf("next is %s, want %s and a state", next, want)
 	}
 
 	claims := idkit.Claims("joonas")
 	claims["exp"] = r.now().Add(time.Hour).Unix()
 	token := r.id.Sign(t, "one", claims)
 	back := func(next, token string) *fasthttp.RequestCtx {
-		return r.do("/_auth/redirect?next=" + next + "&token=" + url.QueryEscape(token))
+		plain, _ := url.QueryUnescape(next)
+		const id, secret = "ABCDEFGH", "a secret"
+		return r.do("/_auth/redirect?next="+next+"&state="+id+derive(secret, plain)+"&token="+url.QueryEscape(token), "Cookie: "+newAttempts("grafana").prefix+id+"="+secret)
 	}
 	ctx = back("%2Fdash%3Fa%3Db", token)
 	var c fasthttp.Cookie
-	c.SetKey("auth")
+	c.SetKey(ssoCookie)
 	if !ctx.Response.Header.Cookie(&c) || string(c.Value()) != token || !c.HTTPOnly() || !c.Secure() ||
 		c.SameSite() != fasthttp.CookieSameSiteLaxMode || string(c.Path()) != "/" || c.MaxAge() < 3599 || c.MaxAge() > 3600 {
 		t.Errorf("the cookie is %s", c.String())
@@ -187,17 +193,17 @@ func TestSSOSignIn(t *testing.T) {
 		if got := ctx.Response.StatusCode(); got != want {
 			t.Errorf("next=%s: %d, want %d", next, got, want)
 		}
-		if want == 400 && len(ctx.Response.Header.PeekCookie("auth")) > 0 {
+		if want == 400 && len(ctx.Response.Header.PeekCookie(ssoCookie)) > 0 {
 			t.Errorf("next=%s: a cookie is set", next)
 		}
 	}
 	for name, bad := range map[string]string{"none": "", "foreign": "a.b.c", "of another user": r.id.Sign(t, "one", idkit.Claims("mallory"))} {
-		if ctx := back("/", bad); ctx.Response.StatusCode() != 403 || len(ctx.Response.Header.PeekCookie("auth")) > 0 {
+		if ctx := back("/", bad); ctx.Response.StatusCode() != 403 || len(ctx.Response.Header.PeekCookie(ssoCookie)) > 0 {
 			t.Errorf("token %s: %d", name, ctx.Response.StatusCode())
 		}
 	}
-	ctx = r.do("/_auth/logout", "Cookie: auth="+token)
-	if to := string(ctx.Response.Header.Peek("Location")); to != r.id.URL+"/logout" || !strings.Contains(string(ctx.Response.Header.PeekCookie("auth")), "expires=Tue, 10 Nov 2009") {
+	ctx = r.do("/_auth/logout", "Cookie: __Host-auth="+token)
+	if to := string(ctx.Response.Header.Peek("Location")); to != r.id.URL+"/logout" || !strings.Contains(string(ctx.Response.Header.PeekCookie(ssoCookie)), "expires=Tue, 10 Nov 2009") {
 		t.Errorf("logout: %q, cookie %s", to, ctx.Response.Header.PeekCookie("auth"))
 	}
 }

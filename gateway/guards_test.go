@@ -125,7 +125,7 @@ func (r *guardRig) options(kind string) string {
 // signIn has somebody sign in at the application as it is served.
 func (r *guardRig) signIn(t *testing.T) {
 	t.Helper()
-	head := " HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\nAccept: text/html\r\n"
+	head := " HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\nAccept: text/html\r\nX-Forwarded-Proto: https\r\n"
 	field := func(answer, name string) string {
 		_, rest, _ := strings.Cut(answer, "\r\n"+name+": ")
 		rest, _, _ = strings.Cut(rest, "\r\n")
@@ -419,6 +419,66 @@ func TestCookieLines(t *testing.T) {
 		answer := r.raw(t, head+"\r\n")
 		if !strings.Contains(answer[:20], c.want) || strings.Contains(answer, "auth=") {
 			t.Errorf("%.60q: %s, want%s", c.lines, answer, c.want)
+		}
+	}
+}
+
+// TestOtherCookies: whatever a way of signing in takes out of a request, all other
+// cookies reach the peer byte for byte, in their order and their fields.
+func TestOtherCookies(t *testing.T) {
+	r := startGuards(t)
+	peer, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	heads := make(chan string, 1)
+	go func() {
+		for {
+			c, err := peer.Accept()
+			if err != nil {
+				return
+			}
+			buf := make([]byte, 16<<10)
+			n, _ := c.Read(buf)
+			heads <- string(buf[:n])
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			c.Close()
+		}
+	}()
+	r.backend.URL = "http://" + peer.Addr().String()
+	for _, kind := range []string{"auth_sso", "auth_oidc"} {
+		for _, nested := range []bool{true, false} {
+			r.session = ""
+			r.serve(t, nested, kind)
+			ours := "auth=" + r.token(t, "joonas")
+			if kind == "auth_oidc" {
+				r.signIn(t)
+				ours = r.session
+			}
+			for _, lines := range [][2][]string{ // sent, and what is left
+				{{"Cookie: z=1; OURS; a=2"}, {"Cookie: z=1; a=2"}},
+				{{`Cookie: q="x, y"; OURS; j={"a":[1, 2]}; =nameless; flag; e=`}, {`Cookie: q="x, y"; j={"a":[1, 2]}; =nameless; flag; e=`}},
+				{{"Cookie: a=1;b=2;OURS;  c = 3 ;;d=%20+"}, {"Cookie: a=1;b=2;  c = 3 ;;d=%20+"}},
+				{{"cookie: b=2", "Cookie: OURS", "COOKIE: a=\xe4; b=1"}, {"cookie: b=2", "COOKIE: a=\xe4; b=1"}},
+				{{"Cookie: OURS"}, nil},
+				{{"Cookie: a=1; a=2; OURS; A=3; a=1"}, {"Cookie: a=1; a=2; A=3; a=1"}},
+			} {
+				sent := strings.ReplaceAll(strings.Join(lines[0], "\r\n"), "OURS", ours)
+				answer := r.raw(t, "GET / HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n"+sent+"\r\n\r\n")
+				if !strings.Contains(answer, " 200 ") {
+					t.Fatalf("%s: %s: %s", kind, sent, answer)
+				}
+				var got []string
+				for _, line := range strings.Split(<-heads, "\r\n") {
+					if len(line) > 7 && strings.EqualFold(line[:7], "cookie:") {
+						got = append(got, line)
+					}
+				}
+				if !slices.Equal(got, lines[1]) {
+					t.Errorf("%s, nested %v: of %q the peer got %q, want %q", kind, nested, lines[0], got, lines[1])
+				}
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ type live struct {
 // listen serves it until the test ends, and closes it then.
 func (l *live) listen(t *testing.T) {
 	t.Helper()
-	srv := server.New(server.Config{Lookup: l.Lookup, Unmatched: nothing{}, Log: zerolog.Nop()})
+	srv := server.New(server.Config{Lookup: l.Lookup, Unmatched: nothing{}, Log: zerolog.Nop(), TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,10 @@ func detach(from *fasthttp.RequestCtx) *fasthttp.RequestCtx {
 	if _, err := d.x.Head.Parse(bytes.Clone(x.Head.Raw), &wire.DefaultLimits); err != nil {
 		return nil
 	}
+	for i := range min(len(d.x.Head.Fields), len(x.Head.Fields)) { // what handlers took out of the head (wire.DropCookies)
+		f := &x.Head.Fields[i]
+		d.x.Head.Fields[i].Kind, d.x.Head.Fields[i].Value = f.Kind, bytes.Clone(f.Value)
+	}
 	d.x.Begin(wire.Now())
 	d.x.Target = bytes.Clone(x.Target)
 	d.x.Forward, d.x.RequestID = bytes.Clone(x.Forward), bytes.Clone(x.RequestID)

@@ -37,6 +37,8 @@ type Behaviour struct {
 	Signer any           // instead of the provider's key
 	Secret string        // of the client
 	KeyID  string        // of the provider's key
+	// UserInfo is what the userinfo endpoint says; nil: there is no such endpoint.
+	UserInfo map[string]any
 }
 
 type authorization struct{ challenge, redirect, nonce string }
@@ -64,10 +66,25 @@ func StartProvider(t testing.TB) *Provider {
 	}))
 	t.Cleanup(p.Close)
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]any{
+		more := map[string]any{}
+		if p.behave.UserInfo != nil {
+			more["userinfo_endpoint"] = p.URL + "/userinfo"
+		}
+		for k, v := range map[string]any{
 			"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
 			"end_session_endpoint": "https://id.example/logout", "id_token_signing_alg_values_supported": []string{"RS256"},
-		})
+		} {
+			more[k] = v
+		}
+		_ = json.NewEncoder(w).Encode(more)
+	})
+	mux.HandleFunc("/userinfo", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer a" {
+			http.Error(w, "no", http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(p.behave.UserInfo)
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, r *http.Request) {
 		b := base64.RawURLEncoding
