@@ -192,6 +192,7 @@ func (e *edge) newServers() {
 		Lookup: e.gateway.Lookup, Unmatched: e.metrics.App("appNotFound"), Log: e.log,
 		AccessLog: e.access.log(), TrustedProxies: s.trusted,
 		Admit: e.ipRules.admit, MetricsPath: s.metricsPath, Metrics: e.metricsText,
+		Limits: server.Limits{WriteTimeout: s.writeIdle, LingerTime: s.linger},
 	}
 	if e.tls != nil {
 		cfg.TLS, cfg.Challenge = e.tls.config, e.tls.challenge()

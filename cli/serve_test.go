@@ -388,7 +388,7 @@ func TestServePortTaken(t *testing.T) {
 func TestServeWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"--http", "nonsense"}, {"--http", ":99999"}, {"--http", "", "--https", ""}, {"--access-log", "xml"}, {"--log-level", "loud"},
-		{"--trusted-proxies", "10.0.0.1/8"}, {"--trusted-proxies", "proxy.example.com"}, {"--shutdown-grace", "-1s"}, {"--bus", "carrier-pigeon"}, {"more"},
+		{"--trusted-proxies", "10.0.0.1/8"}, {"--trusted-proxies", "proxy.example.com"}, {"--shutdown-grace", "-1s"}, {"--write-idle", "0s"}, {"--linger", "-1s"}, {"--bus", "carrier-pigeon"}, {"more"},
 	} {
 		cmd := edgerouter(t, append([]string{"serve", "--data", t.TempDir()}, args...)...)
 		var stderr bytes.Buffer

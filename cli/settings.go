@@ -26,6 +26,7 @@ type settings struct {
 	dev                bool
 	busSettings
 	certSettings
+	clientSettings
 	docker         dockerSettings
 	certDir        string
 	trustedProxies []string
@@ -87,6 +88,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	s.s3.addFlags(f)
 	s.docker.addFlags(f)
 	s.certSettings.addFlags(f)
+	s.clientSettings.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
 	f.StringVar(&s.idServerURL, "id-server-url", "", "`URL` of the function61 id server, for auth_sso_opts that name none")
@@ -100,7 +102,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 // resolve fills in the environment and --dev's defaults, and checks what a
 // parser of flags cannot. What it returns is wrong usage.
 func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
-	for _, v := range slices.Concat(serveSettings, busEnvironment, s3DiscoverySettings, certEnvironment) {
+	for _, v := range slices.Concat(serveSettings, busEnvironment, s3DiscoverySettings, certEnvironment, clientEnvironment) {
 		if err := v.fromEnvironment(f, env); err != nil {
 			return err
 		}
@@ -126,6 +128,9 @@ func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) er
 		return err
 	}
 	if err := s.certSettings.resolve(); err != nil {
+		return err
+	}
+	if err := s.clientSettings.check(); err != nil {
 		return err
 	}
 	return s.check()

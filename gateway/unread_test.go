@@ -362,7 +362,9 @@ func (b *bodyBed) converse(r *rand.Rand, abort bool) error {
 		}
 		switch res.StatusCode {
 		case 400, 408, 414, 431, 501, 505:
-			return fmt.Errorf("answer %d, to %.150q: %d", i+1, o.bytes, res.StatusCode)
+			if !abort {
+				return fmt.Errorf("answer %d, to %.150q: %d", i+1, o.bytes, res.StatusCode)
+			}
 		}
 		if res.Close {
 			break // what was sent behind it is not answered, as it was told

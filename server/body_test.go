@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerouter/internal/testkit"
 	"edgerouter/router"
 	"edgerouter/server"
 )
@@ -77,6 +78,44 @@ func TestLongUnreadBodyDoesNotHideTheAnswer(t *testing.T) {
 	c.send(repeat("x", 500<<10))
 	if n, err := c.in.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+// TestEarlyRefusalOfALargeBody: a client that reads only after it has sent all of
+// 30 MB gets its answer, with and without TLS, whoever refused it.
+func TestEarlyRefusalOfALargeBody(t *testing.T) {
+	trusted, trust := testkit.TLS(t, "a.test")
+	plain := start(t, handler(ignore))
+	secure := start(t, func(c *server.Config, e *router.Entry) { c.TLS, e.Handler = trusted, ignore })
+	const size = 30 << 20
+	for name, c := range map[string]struct {
+		head   string
+		status int
+	}{
+		"by a handler": {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 31457280\r\n\r\n", 401},
+		"by the head":  {"POST / HTTP/1.1\r\nHost : a.test\r\nContent-Length: 31457280\r\n\r\n", 400},
+		"chunked":      {"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n1e00000\r\n", 401},
+		"malformed":    {"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n", 401},
+	} {
+		for _, way := range []string{"plain", "TLS"} {
+			t.Run(name+", "+way, func(t *testing.T) {
+				t.Parallel()
+				var cl *client
+				if way == "TLS" {
+					cl = tlsDial(t, secure, trust)
+				} else {
+					cl = plain.dial()
+				}
+				cl.send(c.head)
+				piece := repeat("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", 2000)
+				for sent := 0; sent < size; sent += len(piece) {
+					cl.send(piece[:min(len(piece), size-sent)])
+				}
+				if a := cl.response("POST"); a.StatusCode != c.status {
+					t.Errorf("%d", a.StatusCode)
+				}
+			})
+		}
 	}
 }
 

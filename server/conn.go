@@ -43,7 +43,8 @@ type conn struct {
 	received uint64 // bytes that account has not seen yet
 	sent     uint64
 
-	readDeadline, writeDeadline int64 // as last set, readings of wire.Now; 0 none
+	readDeadline, writeDeadline int64    // as last set, readings of wire.Now; 0 none
+	progress                    progress // of writes
 	reading                     phase
 	idleFrom                    int64       // when the last response was complete
 	stopped                     atomic.Bool // by StopReading
@@ -139,7 +140,7 @@ func (c *conn) open(secure bool) bool {
 		return false
 	}
 	if secure {
-		c.tls = tls.Server(c.Conn, c.srv.TLS)
+		c.tls = tls.Server(patient{c.Conn, c}, c.srv.TLS)
 		c.Conn = c.tls
 		c.Conn.SetDeadline(time.Now().Add(c.srv.Limits.HeaderTimeout))
 		if err := c.tls.Handshake(); err != nil {
@@ -167,6 +168,7 @@ func (c *conn) end() {
 	} else {
 		c.handBack()
 	}
+	c.writeDeadline = 0 // what TLS says at the end has its own
 	c.Conn.Close()
 	c.account()
 	c.srv.conns.remove(c)

@@ -36,6 +36,7 @@ func (c *conn) settle() bool {
 
 // closeWrite tells the client that nothing more comes.
 func (c *conn) closeWrite() error {
+	c.writeDeadline = 0 // what TLS says at the end has its own
 	if c.tls != nil {
 		if err := c.tls.CloseWrite(); err != nil {
 			return err

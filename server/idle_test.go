@@ -1,6 +1,10 @@
 package server_test
 
 import (
+	"crypto/tls"
+	"io"
+	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,4 +98,48 @@ func TestSlowReader(t *testing.T) {
 		<-time.After(time.Duration(n) * 2 * time.Second / size) // two seconds in all
 	}
 	<-done
+}
+
+// TestReaderOfFewBytes: a client that takes a little keeps its connection, however
+// long it needs for what fits into the kernel, with and without TLS.
+func TestReaderOfFewBytes(t *testing.T) {
+	testkit.Long(t)
+	const size = 1 << 20
+	body := []byte(repeat("x", size))
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trusted, client := testkit.TLS(t, "a.test")
+			r := start(t, func(c *server.Config, e *router.Entry) {
+				c.Limits.WriteTimeout = 2 * time.Second
+				if secure {
+					c.TLS = trusted
+				}
+				e.Handler = func(ctx *fasthttp.RequestCtx) { ctx.Response.SetBodyRaw(body) }
+			})
+			d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+				return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+			}}
+			nc, err := d.Dial("tcp", r.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if secure {
+				nc = tls.Client(nc, client)
+			}
+			defer nc.Close()
+			if _, err := io.WriteString(nc, "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			// A thirtieth of 64 KiB a tenth of a second, for as long as three time-outs.
+			for began := time.Now(); time.Since(began) < 6*time.Second; time.Sleep(100 * time.Millisecond) {
+				if _, err := io.ReadFull(nc, make([]byte, 2<<10)); err != nil {
+					t.Fatalf("after %v: %v", time.Since(began), err)
+				}
+			}
+			if rest, err := io.ReadAll(nc); err != nil || len(rest) < size/2 {
+				t.Errorf("%d bytes, then %v", len(rest), err)
+			}
+		})
+	}
 }

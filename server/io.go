@@ -47,8 +47,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends to the client. Each piece has its time, so that a slow reader gets
-// a large response as long as it reads on.
+// Write sends to the client, as long as that reads on.
 func (c *conn) Write(p []byte) (int, error) {
 	// What the socket takes at once needs neither a deadline nor the poller. A
 	// connection that was cut is noticed by the writes that follow.
@@ -63,7 +62,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.write(p)
 }
 
-// mostWritten is how much has one write time-out.
+// mostWritten is how much is written at once.
 const mostWritten = 64 << 10
 
 // write is Write through the poller.
@@ -81,7 +80,13 @@ func (c *conn) write(p []byte) (int, error) {
 		if len(part) > mostWritten {
 			part = part[:mostWritten]
 		}
-		n, err := c.Conn.Write(part)
+		var n int
+		var err error
+		if c.tls == nil {
+			n, err = patient{c.Conn, c}.Write(part)
+		} else {
+			n, err = c.Conn.Write(part)
+		}
 		sent += n
 		if err != nil || sent == len(p) {
 			return sent, err
@@ -94,17 +99,6 @@ func (c *conn) setReadDeadline(now int64, d time.Duration, slack int64) {
 	if diff := want - c.readDeadline; diff > slack || diff < -slack || c.readDeadline == 0 {
 		c.readDeadline = want
 		c.Conn.SetReadDeadline(wire.At(want))
-	}
-}
-
-func (c *conn) setWriteDeadline(now int64) {
-	if now == 0 {
-		now = wire.Now()
-	}
-	timeout := c.srv.Limits.WriteTimeout
-	if want := now + int64(timeout); want-c.writeDeadline > slackOf(timeout) {
-		c.writeDeadline = want
-		c.Conn.SetWriteDeadline(wire.At(want))
 	}
 }
 

@@ -33,6 +33,14 @@ func (c *conn) WriteBoth(head, body []byte) (int64, error) {
 	s.both = [2][]byte{head, body}
 	s.buffers = s.both[:]
 	n, err := s.buffers.WriteTo(c.tcp)
+	for err != nil {
+		if !c.goesOn(int(n), err) {
+			break
+		}
+		var m int64
+		m, err = s.buffers.WriteTo(c.tcp)
+		n += m
+	}
 	s.both = [2][]byte{}
 	return n, err
 }

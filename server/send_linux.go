@@ -50,6 +50,9 @@ func (c *conn) SendFile(head []byte, f *os.File, offset, n int64) (int64, error)
 	s.sent, s.moved, s.err = 0, false, nil
 	c.setWriteDeadline(c.x.Ended)
 	err := s.raw.Write(s.step)
+	for err != nil && c.goesOn(0, err) {
+		err = s.raw.Write(s.step)
+	}
 	s.head = nil
 	runtime.KeepAlive(f)
 	if err == nil {

@@ -42,7 +42,7 @@ type Limits struct {
 
 	HeaderTimeout time.Duration // from the first byte of a head to its last, and for a TLS handshake; 10 s
 	BodyTimeout   time.Duration // without a byte of a request's body; 60 s
-	WriteTimeout  time.Duration // for the client to take what is written at once (64 KiB at most); 60 s
+	WriteTimeout  time.Duration // without a byte of a response that the client takes; 5 min
 	IdleTimeout   time.Duration // between two requests; 75 s
 
 	// LingerTime is how long the rest of a request's body is read and thrown away
@@ -66,7 +66,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Fields, wire.DefaultLimits.Fields)
 	span(&l.HeaderTimeout, 10*time.Second)
 	span(&l.BodyTimeout, 60*time.Second)
-	span(&l.WriteTimeout, 60*time.Second)
+	span(&l.WriteTimeout, 5*time.Minute)
 	span(&l.IdleTimeout, 75*time.Second)
 	span(&l.LingerTime, 5*time.Minute)
 	return l

@@ -21,3 +21,17 @@ func (c *conn) boundUnsent() {
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, mostUnsent)
 	})
 }
+
+// unacknowledged returns how many bytes the kernel holds that the client's has not
+// taken, 0 when that is not known.
+func (c *conn) unacknowledged() (n int) {
+	if c.tcp == nil {
+		return 0
+	}
+	raw, err := c.tcp.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return n
+}
