@@ -120,7 +120,8 @@ func newBodyBed(t *testing.T) *bodyBed {
 
 	trusted, client := testkit.TLS(t, "example.com")
 	b.client = client
-	s := server.New(server.Config{Lookup: b.g.Lookup, Unmatched: ms.App("none"), Log: zerolog.Nop(), TLS: trusted})
+	log := &testkit.Buffer{}
+	s := server.New(server.Config{Lookup: b.g.Lookup, Unmatched: ms.App("none"), Log: zerolog.New(log).Level(zerolog.ErrorLevel), TLS: trusted})
 	var done sync.WaitGroup
 	listen := func(secure bool) string {
 		l, err := server.Listen("127.0.0.1:0")
@@ -136,6 +137,9 @@ func newBodyBed(t *testing.T) *bodyBed {
 		defer cancel()
 		s.Shutdown(ctx, 0)
 		done.Wait()
+		if s := log.String(); s != "" {
+			t.Errorf("the server logged: %.2000s", s)
+		}
 		b.g.Close()
 		engine.Close()
 		c.Close()
@@ -302,6 +306,7 @@ func (b *bodyBed) converse(r *rand.Rand, abort bool) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	requests := make([]outgoing, 1+r.IntN(4))
@@ -371,7 +376,10 @@ func (b *bodyBed) converse(r *rand.Rand, abort bool) error {
 		}
 		answered <- struct{}{}
 		if i == len(requests)-1 && !abort {
-			return b.nothingFollows(c, in)
+			if err := b.nothingFollows(c, in); err != nil {
+				return fmt.Errorf("after %v, and the answer %d to %.150q: %w", time.Since(began), res.StatusCode, o.bytes, err)
+			}
+			return nil
 		}
 	}
 	if !abort {
@@ -387,15 +395,15 @@ func (b *bodyBed) converse(r *rand.Rand, abort bool) error {
 func (b *bodyBed) nothingFollows(c net.Conn, in *bufio.Reader) error {
 	const last = "GET /last HTTP/1.1\r\nHost: unknown.example.com\r\nConnection: close\r\n\r\n"
 	if _, err := io.WriteString(c, last); err != nil {
-		return fmt.Errorf("after the last answer: %w", err)
+		return err
 	}
 	res, err := http.ReadResponse(in, nil)
 	if err != nil {
-		return fmt.Errorf("after the last answer: %w", err)
+		return err
 	}
 	n, err := io.Copy(io.Discard, res.Body)
 	if res.StatusCode != 404 || !res.Close || err != nil {
-		return fmt.Errorf("after the last answer: %d with %d bytes, %v", res.StatusCode, n, err)
+		return fmt.Errorf("%d with %d bytes, %v", res.StatusCode, n, err)
 	}
 	if n, _ := io.Copy(io.Discard, in); n > 0 {
 		return errors.New("there is one answer more than there are requests")
