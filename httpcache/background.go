@@ -15,7 +15,9 @@ import (
 // validateLater validates a response in the background (RFC 5861 section 3), once
 // at a time.
 func (c *Cache) validateLater(q *query, e *entry, next fasthttp.RequestHandler) {
-	own, _ := c.lead(q)
+	c.mu.Lock()
+	own, _ := c.begin(q)
+	c.mu.Unlock()
 	if own == nil {
 		return
 	}

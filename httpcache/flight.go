@@ -39,6 +39,11 @@ func (c *Cache) lead(q *query) (own, wait *flight) {
 			return nil, nil
 		}
 	}
+	return c.begin(q)
+}
+
+// begin is lead for who does not wait in any case. The lock is held.
+func (c *Cache) begin(q *query) (own, wait *flight) {
 	if f := c.flights[q.flight]; f != nil {
 		return nil, f
 	}

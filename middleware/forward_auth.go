@@ -23,7 +23,8 @@ import (
 //
 // With opts.TrustForwardHeader, X-Forwarded-Method and -Uri of a trusted proxy
 // before this one stay as it wrote them. What anybody else says in fields of that
-// kind never gets there.
+// kind never gets there, nor in those by which other proxies say the same
+// (X-Original-Url, X-Original-Method and the like).
 //
 // An answer of 2xx lets the request through: the fields of AuthResponseHeaders and
 // those that AuthResponseHeadersRegex matches are taken from it, and those that
@@ -124,7 +125,11 @@ func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
 	f.client.address(req)
 	for k, v := range from.All() {
 		switch wire.KindOf(k) {
-		case wire.Ordinary, wire.Cookie, wire.ContentType, wire.Forwarding, wire.Date, wire.Server:
+		case wire.Ordinary:
+			if !misleads(k) {
+				to.AddBytesKV(k, v)
+			}
+		case wire.Cookie, wire.ContentType, wire.Forwarding, wire.Date, wire.Server:
 			to.AddBytesKV(k, v)
 		}
 	}
@@ -157,6 +162,23 @@ func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
 	if f.maxBody > 0 {
 		req.SetBody(ctx.Request.Body())
 	}
+}
+
+// misleading are fields of a client's by which an authentication server would judge
+// another request than the one at hand: some read them before X-Forwarded-Uri and
+// -Method.
+var misleading = [...]string{"X-Original-Url", "X-Original-Uri", "X-Original-Method", "X-Original-Host", "X-Rewrite-Url", "X-Http-Method-Override", "X-Auth-Request-Redirect"}
+
+func misleads(name []byte) bool {
+	if len(name) < len("X-Rewrite-Url") || name[0]|0x20 != 'x' {
+		return false
+	}
+	for _, m := range misleading {
+		if looksLike(name, m) {
+			return true
+		}
+	}
+	return false
 }
 
 // passOn makes the authentication server's answer the client's. A Location goes

@@ -41,6 +41,17 @@ func TestForwardAuthTrust(t *testing.T) {
 		got := fmt.Sprint(asked.Get("X-Forwarded-Method"), " ", asked.Get("X-Forwarded-Proto"), " ", asked.Get("X-Forwarded-Host"), " ",
 			asked.Get("X-Forwarded-Uri"), " ", asked.Get("X-Forwarded-For"), " ", asked.Get("X-Forwarded-Port"))
 		mu.Unlock()
+		e.dial(t).get("/x", "X-Original-URL: https://app.example/public", "x-original-method: OPTIONS", "X_Original_URI: /public", "X-Rewrite-Url: /public", "X-HTTP-Method-Override: OPTIONS", "X-Original: kept")
+		mu.Lock()
+		for name := range asked {
+			if name != "X-Original" && (strings.HasPrefix(name, "X-Original") || strings.HasPrefix(name, "X_orig") || strings.HasPrefix(name, "X-Rewrite") || strings.HasPrefix(name, "X-Http")) {
+				t.Errorf("the client's %s gets there", name)
+			}
+		}
+		if asked.Get("X-Original") != "kept" {
+			t.Error("a field that misleads nobody is lost")
+		}
+		mu.Unlock()
 		if got != c.want {
 			t.Errorf("trust %v behind %v: %q, want %q", c.trust, c.proxies, got, c.want)
 		}
