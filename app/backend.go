@@ -80,6 +80,8 @@ type S3StaticWebsiteOpts struct {
 	SPAFallback string `json:"spa_fallback,omitempty"`
 	// IndexDocument is the file that answers for a folder.
 	IndexDocument string `json:"index_document,omitempty" default:"index.html"`
+	// Immutable are patterns of files that browsers keep for a year without asking again, beside those with a hash in their name; never HTML.
+	Immutable []string `json:"immutable,omitempty"`
 }
 
 // TurbochargerOpts name the manifest that is served.
@@ -92,6 +94,8 @@ type TurbochargerOpts struct {
 	SPAFallback string `json:"spa_fallback,omitempty"`
 	// PreviousManifests are searched, in this order, for paths that the manifest lacks.
 	PreviousManifests []string `json:"previous_manifests,omitempty"`
+	// Immutable are patterns of files that browsers keep for a year without asking again, beside those with a hash in their name; never HTML.
+	Immutable []string `json:"immutable,omitempty"`
 }
 
 // RedirectOpts say where requests are sent.

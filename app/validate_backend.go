@@ -67,6 +67,7 @@ func allBytes(s, more string) bool {
 func allLower(s, more string) bool { return allBytes(s, more) && s == strings.ToLower(s) }
 
 func (c *checker) s3(x *S3StaticWebsiteOpts, a *at) {
+	c.immutable(x.Immutable, a)
 	if b := x.BucketName; b != "" && (len(b) < 3 || len(b) > 63 || !allLower(b, ".-") || !isAlphanumeric(b[0]) || !isAlphanumeric(b[len(b)-1])) {
 		c.add(a.field("bucket_name"), b, `not the name of a bucket: 3 to 63 small letters, digits, "." and "-"`, "")
 	}
@@ -90,7 +91,17 @@ func (c *checker) documents(a *at, notFound, notFoundName, fallback, index strin
 	}
 }
 
+// immutable checks patterns of files.
+func (c *checker) immutable(patterns []string, a *at) {
+	for i, p := range patterns {
+		if p == "" || strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			c.add(a.field("immutable").item(i), p, "not a pattern of files", "write a path such as /assets/**, or a name such as *.woff2")
+		}
+	}
+}
+
 func (c *checker) turbocharger(x *TurbochargerOpts, a *at) {
+	c.immutable(x.Immutable, a)
 	if x.Manifest != "" {
 		c.fault(a.field("manifest"), x.Manifest, checkContentID(x.Manifest))
 	}

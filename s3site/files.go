@@ -119,7 +119,7 @@ func (f *files) resolve(path string) int {
 	}
 	k := known{path: path, kind: content.KindOf(path), id: o.ID(), object: o}
 	if t, ok := content.KindOfType(info.ContentType); ok && info.ContentType != "application/octet-stream" {
-		t.Hashed = k.kind.Hashed
+		t.Hashed = k.kind.Hashed && !t.HTML()
 		k.kind = t
 	}
 	return f.add(k, info.ContentType, true)
@@ -236,7 +236,7 @@ func (f *files) recall(dir, tag string) bool {
 		}
 		k := known{path: line.Path, kind: content.KindOf(line.Path), id: id, object: f.cache.Object(id)}
 		if t, ok := content.KindOfType(line.Type); ok && line.Type != "application/octet-stream" {
-			t.Hashed = k.kind.Hashed
+			t.Hashed = k.kind.Hashed && !t.HTML()
 			k.kind = t
 		}
 		f.add(k, line.Type, false)

@@ -56,7 +56,7 @@ func New(id string, opts app.S3StaticWebsiteOpts, deps Deps) (Servant, error) {
 		text := "no deployed version for " + id
 		return &undeployed{func(ctx *fasthttp.RequestCtx) { wire.Fail(ctx, 404, text) }}, nil
 	}
-	site := turbo.SiteOptions{NotFound: opts.NotFoundPage, Fallback: opts.SPAFallback, Index: opts.IndexDocument}
+	site := turbo.SiteOptions{NotFound: opts.NotFoundPage, Fallback: opts.SPAFallback, Index: opts.IndexDocument, Immutable: opts.Immutable}
 	version := opts.DeployedVersion
 	b := deps.Engine.NewVersionBackend(id, version, site, func(ctx context.Context) (turbo.Version, error) {
 		bk, err := deps.Bucket(ctx, opts.RegionID, opts.BucketName)

@@ -52,7 +52,7 @@ func (e *Engine) NewBackend(id string, opts app.TurbochargerOpts) (*Backend, err
 		}
 		previous = append(previous, p)
 	}
-	site := SiteOptions{NotFound: opts.NotFoundPage, Fallback: opts.SPAFallback}
+	site := SiteOptions{NotFound: opts.NotFoundPage, Fallback: opts.SPAFallback, Immutable: opts.Immutable}
 	if site.NotFound == "" {
 		site.NotFound = "/404.html"
 	}

@@ -38,11 +38,25 @@ func (a *answer) cacheControl() string {
 		if v := a.file.site.files.CacheControl(a.r.path); v != "" {
 			return v
 		}
-		if a.kind.Hashed {
+		if a.kind.Hashed || a.file.site.immutable(a.kind, a.r.path) {
 			return immutable
 		}
 	}
 	return revalidate
+}
+
+// immutable reports whether the definition says that a file never changes. A page
+// always may.
+func (s *Site) immutable(k content.Kind, path []byte) bool {
+	if k.HTML() {
+		return false
+	}
+	for _, p := range s.opts.Immutable {
+		if content.Glob(p, path) {
+			return true
+		}
+	}
+	return false
 }
 
 // common appends what 200, 206 and 304 have in common (RFC 9110 section 15.4.5).

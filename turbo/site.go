@@ -31,9 +31,10 @@ const loadTimeout = 30 * time.Second
 
 // SiteOptions say what answers for paths that a site does not have.
 type SiteOptions struct {
-	NotFound string // sent with 404; "" for a plain text
-	Fallback string // sent with 200 instead; "" for none
-	Index    string // what a folder's path stands for; index.html by default
+	NotFound  string   // sent with 404; "" for a plain text
+	Fallback  string   // sent with 200 instead; "" for none
+	Immutable []string // patterns (content.Glob) of files that never change, beside those with a hash in the name
+	Index     string   // what a folder's path stands for; index.html by default
 }
 
 // Files is a version of a site: paths and what they are.
