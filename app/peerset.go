@@ -42,7 +42,8 @@ type PeerSetOpts struct {
 	MaxPending int `json:"max_pending,omitempty" min:"0" default:"0"`
 	// PendingTimeout is how long a request waits for a place before it gets 503.
 	PendingTimeout Duration `json:"pending_timeout,omitempty" default:"5s"`
-	// MaxRequestBody in bytes; a larger one gets 413; 0 is no limit.
+	// MaxRequestBody in bytes; a larger one gets 413. It takes the place of the node's
+	// limit (--max-body), whether it is lower or higher; 0 leaves that in force.
 	MaxRequestBody Size `json:"max_request_body,omitempty" default:"0"`
 	// ResponseHeaders are set on and removed from what peers answer.
 	ResponseHeaders *ResponseHeaders `json:"response_headers,omitempty"`

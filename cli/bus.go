@@ -45,19 +45,19 @@ const (
 )
 
 var busEnvironment = []setting{
-	{flag: "bus", env: []string{"EDGEROUTER_BUS"}},
-	{flag: "tenant", env: []string{"EDGEROUTER_TENANT"}},
-	{flag: "node", env: []string{"EDGEROUTER_NODE"}},
-	{flag: "bus-listen", env: []string{"EDGEROUTER_BUS_LISTEN"}},
-	{flag: "bus-client", env: []string{"EDGEROUTER_BUS_CLIENT"}},
-	{flag: "bus-peers", env: []string{"EDGEROUTER_BUS_PEERS"}},
-	{flag: "bus-secret-file", env: []string{"EDGEROUTER_BUS_SECRET_FILE"}},
-	{flag: "bus-cluster", env: []string{"EDGEROUTER_BUS_CLUSTER"}},
-	{flag: "bus-tls-cert", env: []string{"EDGEROUTER_BUS_TLS_CERT"}},
-	{flag: "bus-tls-key", env: []string{"EDGEROUTER_BUS_TLS_KEY"}},
-	{flag: "bus-tls-ca", env: []string{"EDGEROUTER_BUS_TLS_CA"}},
-	{flag: "bus-credentials", env: []string{"EDGEROUTER_BUS_CREDENTIALS"}},
-	{flag: "bus-poll", env: []string{"EDGEROUTER_BUS_POLL"}},
+	{flag: "bus"},
+	{flag: "tenant"},
+	{flag: "node"},
+	{flag: "bus-listen"},
+	{flag: "bus-client"},
+	{flag: "bus-peers"},
+	{flag: "bus-secret-file"},
+	{flag: "bus-cluster"},
+	{flag: "bus-tls-cert"},
+	{flag: "bus-tls-key"},
+	{flag: "bus-tls-ca"},
+	{flag: "bus-credentials"},
+	{flag: "bus-poll"},
 }
 
 func (s *busSettings) addFlags(f *pflag.FlagSet) {

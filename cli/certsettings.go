@@ -30,12 +30,12 @@ type certSettings struct {
 
 var certEnvironment = []setting{
 	{flag: "certbus-key", env: []string{"CERTBUS_CLIENT_PRIVKEY"}},
-	{flag: "acme-email", env: []string{"EDGEROUTER_ACME_EMAIL"}},
-	{flag: "acme-directory", env: []string{"EDGEROUTER_ACME_DIRECTORY"}},
-	{flag: "acme-ca-root", env: []string{"EDGEROUTER_ACME_CA_ROOT"}},
-	{flag: "tls-min", env: []string{"EDGEROUTER_TLS_MIN"}},
-	{flag: "tls-curves", env: []string{"EDGEROUTER_TLS_CURVES"}},
-	{flag: "tls-default", env: []string{"EDGEROUTER_TLS_DEFAULT"}},
+	{flag: "acme-email"},
+	{flag: "acme-directory"},
+	{flag: "acme-ca-root"},
+	{flag: "tls-min"},
+	{flag: "tls-curves"},
+	{flag: "tls-default"},
 }
 
 func (s *certSettings) addFlags(f *pflag.FlagSet) {

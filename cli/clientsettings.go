@@ -13,8 +13,8 @@ type clientSettings struct {
 }
 
 var clientEnvironment = []setting{
-	{flag: "write-idle", env: []string{"EDGEROUTER_WRITE_IDLE"}},
-	{flag: "linger", env: []string{"EDGEROUTER_LINGER"}},
+	{flag: "write-idle"},
+	{flag: "linger"},
 }
 
 func (s *clientSettings) addFlags(f *pflag.FlagSet) {

@@ -42,7 +42,7 @@ func (l *logFlags) addFlags(cmd *cobra.Command) {
 
 // resolve fills in the environment as serve does.
 func (l *logFlags) resolve(cmd *cobra.Command) error {
-	settings := append(slices.Clone(busEnvironment), setting{flag: "data", env: []string{"EDGEROUTER_DATA"}})
+	settings := append(slices.Clone(busEnvironment), setting{flag: "data"})
 	for _, v := range settings {
 		if err := v.fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
 			return err

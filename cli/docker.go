@@ -41,7 +41,7 @@ type dockerSettings struct {
 var dockerFlags = []setting{
 	{flag: "docker", env: []string{"DOCKER_URL", "DOCKER_HOST"}},
 	{flag: "docker-network", env: []string{"NETWORK_NAME"}},
-	{flag: "docker-default-auth", env: []string{"EDGEROUTER_DOCKER_DEFAULT_AUTH"}},
+	{flag: "docker-default-auth"},
 }
 
 func (s *dockerSettings) addFlags(f *pflag.FlagSet) {

@@ -35,7 +35,7 @@ func TestConfigurationIsDocumented(t *testing.T) {
 	}
 	walk(newRoot())
 	for _, s := range serveSettings {
-		for _, name := range s.env {
+		for _, name := range s.names() {
 			if !strings.Contains(text, "`"+name+"`") {
 				t.Errorf("docs/configuration.md has no %s", name)
 			}

@@ -194,6 +194,7 @@ func (e *edge) newServers() {
 		Admit: e.ipRules.admit, MetricsPath: s.metricsPath, Metrics: e.metricsText,
 		Limits: server.Limits{WriteTimeout: s.writeIdle, LingerTime: s.linger},
 	}
+	s.limitSettings.apply(&cfg)
 	if e.tls != nil {
 		cfg.TLS, cfg.Challenge = e.tls.config, e.tls.challenge()
 		_, port, _ := net.SplitHostPort(s.https)
@@ -338,6 +339,7 @@ func (e *edge) metricsText() []byte {
 func (e *edge) writeMetrics(w io.Writer) {
 	e.metrics.WritePrometheus(w)
 	e.writeCounters(w)
+	writeLimits(w, e.server)
 	e.ipRules.write(w)
 	writePeers(w, e.gateway.Snapshot())
 	e.sites.writeMetrics(w)

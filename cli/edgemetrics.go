@@ -6,6 +6,7 @@ import (
 
 	"edgerouter/gateway"
 	"edgerouter/metrics"
+	"edgerouter/server"
 	"edgerouter/upstream"
 )
 
@@ -49,6 +50,15 @@ func (e *edge) writeCounters(w io.Writer) {
 	} {
 		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s counter\n%s %d\n", c.name, c.help, c.name, c.name, c.value())
 	}
+}
+
+// writeLimits writes how often the limits of the listeners acted.
+func writeLimits(w io.Writer, s *server.Server) {
+	const name = "er_limit_hits_total"
+	fmt.Fprintf(w, "# HELP %s How often a limit of the listeners acted, by its setting.\n# TYPE %s counter\n", name, name)
+	s.LimitHits(func(setting string, n uint64) {
+		fmt.Fprintf(w, "%s %d\n", metrics.Name("er_limit_hits_total", "limit", setting), n)
+	})
 }
 
 // writePeers writes the figures of the peers that are in service now; they are

@@ -27,6 +27,7 @@ type settings struct {
 	busSettings
 	certSettings
 	clientSettings
+	limitSettings
 	docker         dockerSettings
 	certDir        string
 	trustedProxies []string
@@ -46,8 +47,9 @@ type settings struct {
 	level      zerolog.Level
 }
 
-// setting is one flag: its name, environment variables in the order in which
-// they are looked at, and what --dev makes of its default.
+// setting is one flag: its name, environment variables beside the one of
+// variable, in the order in which they are looked at after it, and what --dev
+// makes of its default.
 type setting struct {
 	flag string
 	env  []string
@@ -55,23 +57,23 @@ type setting struct {
 }
 
 var serveSettings = []setting{
-	{flag: "http", env: []string{"EDGEROUTER_HTTP"}, dev: ":8080"},
-	{flag: "https", env: []string{"EDGEROUTER_HTTPS"}, dev: ":8443"},
-	{flag: "admin", env: []string{"EDGEROUTER_ADMIN"}},
-	{flag: "admin-token-file", env: []string{"EDGEROUTER_ADMIN_TOKEN_FILE"}},
-	{flag: "data", env: []string{"EDGEROUTER_DATA"}, dev: "./.edgerouter"},
-	{flag: "apps", env: []string{"EDGEROUTER_APPS"}},
-	{flag: "dev", env: []string{"EDGEROUTER_DEV"}},
+	{flag: "http", dev: ":8080"},
+	{flag: "https", dev: ":8443"},
+	{flag: "admin"},
+	{flag: "admin-token-file"},
+	{flag: "data", dev: "./.edgerouter"},
+	{flag: "apps"},
+	{flag: "dev"},
 	{flag: "turbocharger-store", env: []string{"TURBOCHARGER_STORE"}},
-	{flag: "turbocharger-warm-up", env: []string{"EDGEROUTER_TURBOCHARGER_WARM_UP"}},
-	{flag: "cert-dir", env: []string{"EDGEROUTER_CERT_DIR"}},
-	{flag: "trusted-proxies", env: []string{"EDGEROUTER_TRUSTED_PROXIES"}},
-	{flag: "access-log", env: []string{"EDGEROUTER_ACCESS_LOG"}},
-	{flag: "log-level", env: []string{"EDGEROUTER_LOG_LEVEL"}},
-	{flag: "lambda-memory", env: []string{"EDGEROUTER_LAMBDA_MEMORY"}},
+	{flag: "turbocharger-warm-up"},
+	{flag: "cert-dir"},
+	{flag: "trusted-proxies"},
+	{flag: "access-log"},
+	{flag: "log-level"},
+	{flag: "lambda-memory"},
 	{flag: "id-server-url", env: []string{"ID_SERVER_URL"}},
-	{flag: "ip-rules", env: []string{"EDGEROUTER_IP_RULES"}},
-	{flag: "shutdown-grace", env: []string{"EDGEROUTER_SHUTDOWN_GRACE"}},
+	{flag: "ip-rules"},
+	{flag: "shutdown-grace"},
 }
 
 func (s *settings) addFlags(f *pflag.FlagSet) {
@@ -89,6 +91,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	s.docker.addFlags(f)
 	s.certSettings.addFlags(f)
 	s.clientSettings.addFlags(f)
+	s.limitSettings.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
 	f.StringVar(&s.idServerURL, "id-server-url", "", "`URL` of the function61 id server, for auth_sso_opts that name none")
@@ -102,7 +105,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 // resolve fills in the environment and --dev's defaults, and checks what a
 // parser of flags cannot. What it returns is wrong usage.
 func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) error {
-	for _, v := range slices.Concat(serveSettings, busEnvironment, s3DiscoverySettings, certEnvironment, clientEnvironment) {
+	for _, v := range slices.Concat(serveSettings, busEnvironment, s3DiscoverySettings, certEnvironment, clientEnvironment, limitEnvironment) {
 		if err := v.fromEnvironment(f, env); err != nil {
 			return err
 		}
@@ -136,13 +139,22 @@ func (s *settings) resolve(f *pflag.FlagSet, env func(string) (string, bool)) er
 	return s.check()
 }
 
+// variable is the environment variable of a flag: EDGEROUTER_ and its name in
+// capitals.
+func variable(flag string) string {
+	return "EDGEROUTER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// names are the environment variables of the flag, that of variable first.
+func (v *setting) names() []string { return append([]string{variable(v.flag)}, v.env...) }
+
 // fromEnvironment sets a flag that was not given from the first of its variables
 // that is.
 func (v *setting) fromEnvironment(f *pflag.FlagSet, env func(string) (string, bool)) error {
 	if f.Changed(v.flag) {
 		return nil
 	}
-	for _, name := range v.env {
+	for _, name := range v.names() {
 		value, given := env(name)
 		// Compose files pass on variables that are not set as empty ones, but
 		// an empty listener is an answer.
@@ -201,10 +213,10 @@ func (s *settings) check() error {
 	if _, err := lambdaMemory(s.lambdaMemory); err != nil {
 		return err
 	}
-	if err := s.s3.check(); err != nil {
+	if err := s.limitSettings.check(); err != nil {
 		return err
 	}
-	return nil
+	return s.s3.check()
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -29,7 +29,8 @@ func (f *frontend) entries(to []*router.Entry, plain *plainRules) []*router.Entr
 // assembleFrontends makes the router entries, or takes those of the previous
 // service where nothing of one changed.
 func (g *Gateway) assembleFrontends(a *app.Application, s *service, before service) ([]frontend, []app.Problem) {
-	sameEntry := before.slot == s.slot && before.order == s.order
+	limits := a.LimitsBody()
+	sameEntry := before.slot == s.slot && before.order == s.order && before.definition.LimitsBody() == limits
 	frontends := make([]frontend, len(a.Frontends))
 	var problems []app.Problem
 	var observer router.Observer
@@ -43,7 +44,7 @@ func (g *Gateway) assembleFrontends(a *app.Application, s *service, before servi
 		}
 		f, err := newFrontend(&a.Frontends[i], router.Entry{
 			App: a.ID, Frontend: i, Order: s.order,
-			Handler: s.slot.serve, Direct: s.direct, Observer: observer,
+			Handler: s.slot.serve, Direct: s.direct, Observer: observer, LimitsBody: limits,
 		})
 		if err != nil {
 			problems = append(problems, asProblem(a.ID, fmt.Sprintf("frontends[%d]", i), err))

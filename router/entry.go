@@ -74,6 +74,9 @@ type Entry struct {
 	Observer    Observer
 	AllowPlain  bool   // serve plain HTTP instead of redirecting to https
 	StripPrefix string // removed from the target before the backend sees it, see StripPrefix
+	// LimitsBody: the application has a limit of its own on request bodies, which
+	// takes the place of the server's.
+	LimitsBody bool
 	// Direct: nothing stands between the pipeline and the backend, which
 	// reads and writes the wire itself.
 	Direct bool

@@ -30,6 +30,10 @@ func (s *Server) Serve(ln net.Listener, secure bool) error {
 			last.taken++
 			s.Stats.Accepted.Add(1)
 			c := newConn(s, nc)
+			if !c.admitted() {
+				c.abort()
+				continue
+			}
 			s.conns.add(c)
 			go c.serve(secure)
 			continue

@@ -40,7 +40,10 @@ type conn struct {
 	inside   int         // see notInside
 	found    found       // by next
 	requests uint64
-	received uint64 // bytes that account has not seen yet
+	patience bodyPatience
+	tunnel   *tunnel    // that is watched, after an upgrade
+	counted  netip.Addr // by perAddress; invalid: it is not
+	received uint64     // bytes that account has not seen yet
 	sent     uint64
 
 	readDeadline, writeDeadline int64    // as last set, readings of wire.Now; 0 none
@@ -140,6 +143,9 @@ func (c *conn) open(secure bool) bool {
 		return false
 	}
 	if secure {
+		if !c.turn() {
+			return false
+		}
 		c.tls = tls.Server(patient{c.Conn, c}, c.srv.TLS)
 		c.Conn = c.tls
 		c.Conn.SetDeadline(time.Now().Add(c.srv.Limits.HeaderTimeout))
@@ -170,6 +176,12 @@ func (c *conn) end() {
 	}
 	c.writeDeadline = 0 // what TLS says at the end has its own
 	c.Conn.Close()
+	if c.tunnel != nil {
+		c.tunnel.stop()
+	}
+	if c.counted.IsValid() {
+		c.srv.perAddress.leave(c.counted)
+	}
 	c.account()
 	c.srv.conns.remove(c)
 }

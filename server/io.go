@@ -1,7 +1,6 @@
 package server
 
 import (
-	"io"
 	"time"
 
 	"edgerouter/internal/nowait"
@@ -20,7 +19,7 @@ type phase uint8
 const (
 	readingIdle phase = iota
 	readingHead
-	readingBody // each read has BodyTimeout
+	readingBody // see bodyPatience
 	readingRest // of a body that nobody wanted, or of a connection that ends: see rest
 	readingTunnel
 )
@@ -32,13 +31,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, errInside
 	}
 	if c.reading == readingBody {
-		timeout := c.srv.Limits.BodyTimeout
-		c.setReadDeadline(wire.Now(), timeout, slackOf(timeout))
-		// Looked at after the deadline is set: StopReading sets its own after
-		// it said so.
-		if c.stopped.Load() {
-			return 0, wire.ErrInterrupted
-		}
+		return c.readBody(p)
 	}
 	n, err := c.Conn.Read(p)
 	if err != nil && n == 0 && c.stopped.Load() && timedOut(err) {
@@ -109,25 +102,3 @@ func (c *conn) StopReading() {
 }
 
 var past = time.Unix(1, 0)
-
-// Tunnel is part of wire.Client.
-func (c *conn) Tunnel() io.ReadWriteCloser {
-	c.reading = readingTunnel
-	c.x.Close = true
-	c.Conn.SetDeadline(time.Time{})
-	c.readDeadline, c.writeDeadline = 0, 0
-	c.state.Store(busy)
-	if !c.bounded {
-		c.boundUnsent()
-	}
-	return &tunnel{c}
-}
-
-// tunnel is a client's connection after an upgrade: what was read with the head
-// comes first, and a closed write side is passed on as such.
-type tunnel struct{ c *conn }
-
-func (t *tunnel) Read(p []byte) (int, error)  { return t.c.x.In.Read(p) }
-func (t *tunnel) Write(p []byte) (int, error) { return t.c.Conn.Write(p) }
-func (t *tunnel) Close() error                { return t.c.Conn.Close() }
-func (t *tunnel) CloseWrite() error           { return t.c.closeWrite() }

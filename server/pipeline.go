@@ -17,11 +17,15 @@ func (c *conn) handle() {
 	c.claim(now)
 	c.requests++
 	x.Begin(now)
+	c.patience = bodyPatience(s.Limits.BodyTimeout)
 	if s.draining.Load() {
 		x.Close = true
 	}
 	c.dispatch()
 	c.answer()
+	if x.Body.Err() == wire.ErrBodyLimit {
+		s.limited(limitBody, c.client)
+	}
 
 	end := x.Ended
 	if end == 0 {
@@ -67,6 +71,13 @@ func (c *conn) dispatch() {
 	s, x := c.srv, &c.x
 	secure := c.identify()
 	x.ClientIP = c.client
+	if x.Head.Overrides && !s.AllowOverrides {
+		s.limited(limitOverrides, c.client)
+	}
+	if !s.AllowTrace && len(x.Head.Method) == 5 && wire.EqualFold(x.Head.Method, "trace") {
+		c.refuseTrace()
+		return
+	}
 	path, err := c.matchPath()
 	if err != nil {
 		c.fail(400, err.Error())
@@ -94,6 +105,14 @@ func (c *conn) dispatch() {
 	if !secure && !entry.AllowPlain {
 		c.redirectToTLS()
 		return
+	}
+	if !entry.LimitsBody && s.Limits.Body > 0 {
+		if x.Head.Length > s.Limits.Body {
+			s.limited(limitBody, c.client)
+			c.fail(413, wire.ErrBodyLimit.Reason)
+			return
+		}
+		x.Body.Limit(s.Limits.Body, wire.ErrBodyLimit)
 	}
 	prefix := ""
 	if entry.StripPrefix != "" {
@@ -160,6 +179,14 @@ func (c *conn) redirectToTLS() {
 	x.Scratch = to
 	ctx.Response.Header.SetBytesV("Location", to)
 	ctx.Response.SetStatusCode(307)
+}
+
+// refuseTrace answers TRACE, which would show a page what the browser or a proxy
+// has added to a request (RFC 9110 section 9.3.8).
+func (c *conn) refuseTrace() {
+	c.srv.limited(limitTrace, c.client)
+	c.fail(405, "TRACE is not answered here")
+	c.context().Response.Header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 }
 
 func (c *conn) serveMetrics() {

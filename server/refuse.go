@@ -11,6 +11,9 @@ import (
 func (c *conn) refuse(e *wire.Error) {
 	s := c.srv
 	s.Stats.Refused.Add(1)
+	if e.Status == 431 {
+		s.limited(limitHeader, c.peer)
+	}
 	id := make([]byte, idLength)
 	putID(id)
 	s.Unmatched.Observe(nil, e.Status, 0)

@@ -17,13 +17,14 @@ package server
 
 import (
 	"crypto/tls"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 
 	"edgerouter/router"
 	"edgerouter/wire"
@@ -32,45 +33,6 @@ import (
 // Lookup finds the entry that takes a request, nil when none does. path is
 // normalized.
 type Lookup func(host, path []byte, a router.Attributes) *router.Entry
-
-// Limits bound what one client may ask for and how long it may take. A zero
-// field takes the default that is written beside it.
-type Limits struct {
-	Head   int // bytes of a request's head; 32 KiB
-	Target int // bytes of a request target; 8 KiB
-	Fields int // field lines of a head; 128
-
-	HeaderTimeout time.Duration // from the first byte of a head to its last, and for a TLS handshake; 10 s
-	BodyTimeout   time.Duration // without a byte of a request's body; 60 s
-	WriteTimeout  time.Duration // without a byte of a response that the client takes; 5 min
-	IdleTimeout   time.Duration // between two requests; 75 s
-
-	// LingerTime is how long the rest of a request's body is read and thrown away
-	// after a response that came before its end, as long as it keeps coming; 5 min.
-	LingerTime time.Duration
-}
-
-func (l Limits) withDefaults() Limits {
-	def := func(v *int, d int) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	span := func(v *time.Duration, d time.Duration) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	def(&l.Head, wire.DefaultLimits.Head)
-	def(&l.Target, wire.DefaultLimits.Target)
-	def(&l.Fields, wire.DefaultLimits.Fields)
-	span(&l.HeaderTimeout, 10*time.Second)
-	span(&l.BodyTimeout, 60*time.Second)
-	span(&l.WriteTimeout, 5*time.Minute)
-	span(&l.IdleTimeout, 75*time.Second)
-	span(&l.LingerTime, 5*time.Minute)
-	return l
-}
 
 // Config is what a Server needs. Lookup, Unmatched and Log are required.
 type Config struct {
@@ -100,6 +62,12 @@ type Config struct {
 	// MetricsPath, when not empty, is answered on every host in plain HTTP by Metrics.
 	MetricsPath string
 	Metrics     func() []byte
+	// AllowTrace has TRACE handed on; else it is answered with 405.
+	AllowTrace bool
+	// AllowOverrides has the request fields Proxy, X-Original-URL and X-Rewrite-URL
+	// handed on, which make CGI programs and some frameworks take the request for
+	// another one; else they are removed, in any spelling.
+	AllowOverrides bool
 	// ServerName is sent as Server in responses that edgerouter makes itself.
 	ServerName string
 }
@@ -108,7 +76,10 @@ type Config struct {
 type Server struct {
 	Config
 	wireLimits wire.Limits
-	challenges bool // TLS offers the protocol of TLS-ALPN-01
+	hits       limitHits
+	perAddress perAddress
+	handshakes *rate.Limiter // nil: no limit
+	challenges bool          // TLS offers the protocol of TLS-ALPN-01
 	Stats      Stats
 	draining   atomic.Bool
 	conns      registry
@@ -133,7 +104,9 @@ func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{
 		Config:     cfg,
-		wireLimits: wire.Limits{Head: cfg.Limits.Head, Target: cfg.Limits.Target, Fields: cfg.Limits.Fields},
+		wireLimits: wire.Limits{Head: cfg.Limits.Head, Target: cfg.Limits.Target, Fields: cfg.Limits.Fields, Overrides: cfg.AllowOverrides},
+		perAddress: perAddress{most: cfg.Limits.PerAddress, seed: maphash.MakeSeed()},
+		handshakes: newHandshakeLimit(cfg.Limits.Handshakes),
 		deaf:       make(chan struct{}),
 		stop:       make(chan struct{}),
 		challenges: cfg.TLS != nil && slices.Contains(cfg.TLS.NextProtos, protoChallenge),

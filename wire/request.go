@@ -31,6 +31,10 @@ type RequestHead struct {
 	Trailers bool
 	// Forwarding: the client sent fields of that kind.
 	Forwarding bool
+	// Overrides: the client sent fields that make CGI programs and some frameworks
+	// take the request for another one: Proxy, X-Original-URL, X-Rewrite-URL. They
+	// are not among Fields, unless the limits say so.
+	Overrides bool
 }
 
 // HasBody tells whether a body follows the head.
@@ -78,6 +82,7 @@ func (h *RequestHead) Parse(b []byte, lim *Limits) (int, *Error) {
 		return 0, err
 	}
 	h.Raw = b[start:pos]
+	h.dropOverrides(lim.Overrides)
 	return pos, h.understand()
 }
 

@@ -56,6 +56,9 @@ var (
 	errLongHead      = &Error{Status: 431, Reason: "head too large"}
 	errManyFields    = &Error{Status: 431, Reason: "too many fields"}
 
+	// ErrBodyLimit is what reading a body beyond the limit of the server fails with.
+	ErrBodyLimit = &Error{Status: 413, Reason: "the request's body is too large"}
+
 	errStatusLine = &Error{Status: 502, Reason: "malformed status line"}
 	errResponse   = &Error{Status: 502, Reason: "malformed response head"}
 )
@@ -65,6 +68,8 @@ type Limits struct {
 	Head   int // bytes of the whole head
 	Target int // bytes of the request target
 	Fields int // number of field lines
+	// Overrides keeps the fields that RequestHead.Overrides tells of.
+	Overrides bool
 }
 
 // DefaultLimits are used where a limit is zero.
