@@ -15,6 +15,7 @@ import (
 	"edgerouter/bus/bustest"
 	"edgerouter/bus/remote"
 	"edgerouter/gateway"
+	"edgerouter/internal/testkit"
 )
 
 // serveLog serves the admin API of a node with this log.
@@ -49,6 +50,7 @@ func (keep) Close() error { return nil }
 
 // What the API gives is an event log like any other.
 func TestRemoteContract(t *testing.T) {
+	testkit.Long(t)
 	server := serveLog(t, keep{&bus.Memory{}}, AccessToken)
 	bustest.Run(t, bustest.Bed{Open: func(t *testing.T) bus.Log {
 		l, err := remote.New(server, "letmein")

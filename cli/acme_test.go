@@ -20,6 +20,7 @@ import (
 	"edgerouter/bus"
 	"edgerouter/certs/vault"
 	"edgerouter/internal/acmetest"
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 )
 
@@ -69,6 +70,7 @@ func secureGet(addr, host string) string {
 // for no others, each way of validation by itself, and takes up a host that is
 // configured while it runs.
 func TestServeACME(t *testing.T) {
+	testkit.Long(t)
 	for _, kind := range []string{"http-01", "tls-alpn-01"} {
 		t.Run(kind, func(t *testing.T) {
 			plain, secure := freePort(t), freePort(t)
@@ -134,6 +136,7 @@ func (p *process) adminGet(path string) string {
 // five seconds of issue; the killed one does when it is back, without an order. A
 // session of one node is resumed on another.
 func TestServeACMECluster(t *testing.T) {
+	testkit.Long(t)
 	const host = "shared.example"
 	plain, secure := freePort(t), freePort(t)
 	ca := acmetest.Start(t, acmetest.Options{HTTP: portNumber(t, plain), TLS: portNumber(t, secure)})

@@ -116,6 +116,7 @@ func TestIPRulesFromTheLog(t *testing.T) {
 // of the credentials. EDGEROUTER_TEST_SHOTS names a folder for screenshots, which
 // chromium makes.
 func TestPrometheusBehindSignIn(t *testing.T) {
+	testkit.Long(t)
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
 		testkit.Missing(t, "prometheus", "prometheus is not in PATH; apt-get install --no-install-recommends prometheus puts it there")

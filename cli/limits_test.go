@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"edgerouter/internal/testkit"
 )
 
 // limitApps are applications with limits: of a rate for each client, of a rate for
@@ -30,6 +32,7 @@ const limitApps = `{"apps": [
 // Three nodes of an embedded bus count together: a client that asks all of them
 // gets what a limit says once, and a node that dies gives its places back.
 func TestLimitsOfTheCluster(t *testing.T) {
+	testkit.Long(t)
 	entered, leave := make(chan struct{}, 10), make(chan struct{})
 	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/stay" {

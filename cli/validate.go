@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"edgerouter/app"
+	"edgerouter/discovery/file"
 	"edgerouter/gateway"
 )
 
@@ -17,7 +18,8 @@ func validateCommand() *cobra.Command {
 		Short: "Check application files as serve would",
 		Long: `Reads a file of applications, or all *.json files of a folder, and tells every problem
 with its file, application and field, one in a line. Two frontends that claim the same
-are a problem, too: only one of them would be served.
+are a problem, too: only one of them would be served. What is in the folder and would
+not be read is named on standard error.
 
 Backends and middlewares that this version cannot serve yet are valid; they are told
 on standard error and do not count. Files and variables that secrets refer to are not
@@ -31,6 +33,9 @@ Ends with code 1 when there is a problem.`,
 				return err
 			}
 			running := offlineSnapshot(found.Apps)
+			for _, name := range file.Unread(args[0]) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "note: %s is not read: of a folder only files named *.json are, and no folders inside it\n", name)
+			}
 			problems := append(found.Problems, conflictProblems(args[0], running)...)
 			for a := range running.Apps.All() {
 				for _, p := range a.Problems {

@@ -260,6 +260,7 @@ func TestServiceSpeaksTheSDKsLanguage(t *testing.T) {
 // byte. On a machine that does other things the best of some tries is what the
 // code takes.
 func TestFirstByte(t *testing.T) {
+	testkit.Long(t)
 	wrote := make(chan time.Time, 1)
 	b := newBed(t, options{direct: true}, []lambdaservice.Function{
 		streaming("f", integration, func(_ context.Context, out *lambdaservice.Output) error {

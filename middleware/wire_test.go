@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/internal/testkit"
 	"edgerouter/wire"
 )
 
@@ -71,7 +72,7 @@ func TestCompressEvents(t *testing.T) {
 				body.ReadString('\n')
 			}
 			slices.Sort(took)
-			if took[44] > eventDelay {
+			if testkit.IsLong() && took[44] > eventDelay {
 				t.Errorf("of 50 events, six took %v and more", took[44])
 			}
 			t.Logf("half of 50 events took %v, the slowest %v", took[25], took[49])

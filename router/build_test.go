@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edgerouter/internal/testkit"
 )
 
 func TestConflicts(t *testing.T) {
@@ -111,6 +113,7 @@ func TestBuildKeepsToItself(t *testing.T) {
 // The promise is well under 500 ms for 30,000 entries, and what is not hosts
 // must keep to it too.
 func TestBuildIsFast(t *testing.T) {
+	testkit.Long(t)
 	entries := manyHosts(10_000)
 	for i := range 3000 {
 		entries = append(entries, byRule("r", fmt.Sprint(i), And(Host(fmt.Sprintf("r%d", i)), Method("GET"))), anyHost(fmt.Sprint(i), fmt.Sprintf("/any/%d", i)),

@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/internal/testkit"
 	"edgerouter/turbo/cache"
 	"edgerouter/turbo/content"
 	"edgerouter/turbo/store"
@@ -134,6 +135,7 @@ func (b *broken) Get(ctx context.Context, area store.Area, id content.ID) (io.Re
 // TestBrokenStore: never a wrong or half file; 503 instead, and what is here is
 // served on.
 func TestBrokenStore(t *testing.T) {
+	testkit.Long(t)
 	folder := emptyFolder(t)
 	good := bytes.Repeat([]byte("good "), 30_000)
 	manifest := deployed(t, folder, map[string][]byte{"here.txt": good, "there.txt": []byte("something longer than five"), "missing.txt": []byte("missing")})

@@ -217,14 +217,20 @@ func (l *Loop) runQueue() bool {
 	return !stop
 }
 
+// timespec64 is what epoll_pwait2 takes on every architecture (struct
+// __kernel_timespec); unix.Timespec is half as large on 32-bit ones.
+type timespec64 struct{ sec, nsec int64 }
+
 func (l *Loop) wait(events []unix.EpollEvent) (int, error) {
 	// A raw call that cannot block first: under load there is nearly always
 	// something, and the scheduler need not hear of it.
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	// epoll_pwait without a mask is epoll_wait, which newer architectures (arm64,
+	// riscv64) do not have.
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if errno == 0 && (n > 0 || l.spinning > 0) {
 		return int(n), nil
 	}
-	var ts *unix.Timespec
+	var ts *timespec64
 	if len(l.tickers) > 0 {
 		next := never
 		for _, t := range l.tickers {
@@ -235,8 +241,7 @@ func (l *Loop) wait(events []unix.EpollEvent) (int, error) {
 			if left <= 0 {
 				return 0, nil
 			}
-			t := unix.NsecToTimespec(left)
-			ts = &t
+			ts = &timespec64{left / 1e9, left % 1e9}
 		}
 	}
 	for {

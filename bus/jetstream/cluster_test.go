@@ -42,6 +42,7 @@ func clusterOptionsFor(t testing.TB, n int) []Options {
 
 // TestCreateAtOnce: all nodes append to streams that are not there yet.
 func TestCreateAtOnce(t *testing.T) {
+	testkit.Long(t)
 	options := clusterOptionsFor(t, 3)
 	var nodes []*Bus
 	for _, o := range options {
@@ -96,6 +97,7 @@ func untilIn(t testing.TB, limit time.Duration, what string, f func() bool) {
 }
 
 func TestClusterContract(t *testing.T) {
+	testkit.Long(t)
 	options := clusterOptionsFor(t, 3)
 	var nodes []*Bus
 	for _, o := range options {
@@ -129,6 +131,7 @@ func TestClusterContract(t *testing.T) {
 
 // A node alone that becomes one of three takes its log along.
 func TestGrow(t *testing.T) {
+	testkit.Long(t)
 	options := clusterOptionsFor(t, 3)
 	ctx := deadline(t)
 	alone := Options{Node: "n1", Embedded: Embedded{Folder: options[0].Folder}}
@@ -179,6 +182,7 @@ func TestGrow(t *testing.T) {
 
 // One of three goes without a word, and one is replaced by an empty one.
 func TestLoseOne(t *testing.T) {
+	testkit.Long(t)
 	options := clusterOptionsFor(t, 3)
 	var nodes []*Bus
 	for _, o := range options {

@@ -114,6 +114,7 @@ func (d *damaged) store() string { return filepath.Join(d.options[2].Folder, fol
 // of no use is put aside, and the node says so. Nothing of what it had is taken
 // for the log.
 func TestDamagedMember(t *testing.T) {
+	testkit.Long(t)
 	d := &damaged{t: t, options: clusterOptionsFor(t, 3), nodes: make([]*Bus, 3), logs: make([]*testkit.Buffer, 3)}
 	for i := range d.nodes {
 		d.start(i)

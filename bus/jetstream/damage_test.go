@@ -16,6 +16,7 @@ import (
 
 	"edgerouter/bus"
 	"edgerouter/bus/bustest"
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 )
 
@@ -161,6 +162,7 @@ func TestDamagedMessage(t *testing.T) {
 // A full disk: appends fail with a reason, what was acknowledged stays, and when
 // there is room they work again.
 func TestFullDisk(t *testing.T) {
+	testkit.Long(t)
 	folder := t.TempDir()
 	if err := unix.Mount("tmpfs", folder, "tmpfs", 0, "size=4m"); err != nil {
 		t.Skipf("a small disk cannot be mounted: %v; this test needs root", err)

@@ -267,6 +267,7 @@ func TestExternalSecure(t *testing.T) {
 // A server that comes back with another certificate or other users is told, and
 // followed again when it is as it was.
 func TestExternalSecureAgain(t *testing.T) {
+	testkit.Long(t)
 	ours, foreign, op, other := newAuthority(t), newAuthority(t), newOperator(t), newOperator(t)
 	account, _ := op.account("EDGE", true)
 	good, seed := op.user(account, time.Time{})

@@ -83,6 +83,7 @@ func (a *authority) config(pair tls.Certificate) *tls.Config {
 // a good one, or has the certificate and not the secret, is kept out. Each side
 // says why, and the others go on.
 func TestRouteTLS(t *testing.T) {
+	testkit.Long(t)
 	ours, foreign := newAuthority(t), newAuthority(t)
 	options := clusterOptionsFor(t, 3)
 	var nodes []*Bus

@@ -22,6 +22,7 @@ import (
 	"edgerouter/certs"
 	"edgerouter/certs/vault"
 	"edgerouter/internal/acmetest"
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 )
 
@@ -166,6 +167,7 @@ func TestPebbleOneNode(t *testing.T) {
 // Three nodes, of which the one that holds the lock is killed while the CA
 // validates: one order more, and all that are left serve within five seconds.
 func TestPebbleLockHolderIsKilled(t *testing.T) {
+	testkit.Long(t)
 	ports := testPorts(t)
 	ca := acmetest.Start(t, acmetest.Options{HTTP: number(ports[0]), TLS: number(ports[1])})
 	url, log := startBus(t)
@@ -220,6 +222,7 @@ func TestPebbleLockHolderIsKilled(t *testing.T) {
 
 // Every handshake during renewals shows a certificate, and renewals happen.
 func TestPebbleRenewalUnderLoad(t *testing.T) {
+	testkit.Long(t)
 	ports := testPorts(t)
 	ca := acmetest.Start(t, acmetest.Options{HTTP: number(ports[0]), TLS: number(ports[1]), Validity: 30 * time.Second})
 	url, _ := startBus(t)
@@ -274,6 +277,7 @@ func busURL(addr string) string {
 // A CA that says in its renewal information that it is time (RFC 9773) is listened
 // to: a certificate of 90 days is renewed at once, and once.
 func TestPebbleRenewalInformation(t *testing.T) {
+	testkit.Long(t)
 	ports := testPorts(t)
 	ca := acmetest.Start(t, acmetest.Options{HTTP: number(ports[0]), TLS: number(ports[1]), Impatient: true})
 	url, _ := startBus(t)

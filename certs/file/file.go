@@ -99,11 +99,18 @@ type pemFile struct {
 	key     *pemFile // nil: the file's own, or none
 	made    *certs.Certificate
 	madeErr error
+	// issuer is who issued the last certificate of made, when it is missing: neither in
+	// the file nor in another one; "" when the chain is whole.
+	issuer string
+	// superseded: another file of its folder has the same certificate with more of its
+	// chain, and serves it.
+	superseded bool
 }
 
 // served is a certificate that was good once.
 type served struct {
 	cert  *certs.Certificate
+	whole bool      // its chain is
 	wrong time.Time // since when its files do not make it any more
 }
 
@@ -398,7 +405,11 @@ func (s *Source) settle(now time.Time) (list []*certs.Certificate, again time.Du
 	for path, g := range s.good {
 		s.pace.Step()
 		f := s.files[path]
-		if f != nil && f.made != nil {
+		if f != nil && f.superseded {
+			delete(s.good, path) // the other file has it, and at least as much of it
+			continue
+		}
+		if f != nil && f.made != nil && (f.issuer == "" || !g.outlasts(now)) {
 			continue
 		}
 		if g.wrong.IsZero() {
@@ -416,19 +427,27 @@ func (s *Source) settle(now time.Time) (list []*certs.Certificate, again time.Du
 			gone++
 		}
 	}
+	var bare []*pemFile // whose chain is not whole
 	for _, path := range s.paths {
 		s.pace.Step()
-		g := s.good[path]
-		if c := s.files[path].made; c != nil && g != nil && (g.cert == c || equal(g.cert, c)) {
-			g.wrong = time.Time{}
-		} else if c != nil {
+		g, f := s.good[path], s.files[path]
+		switch c := f.made; {
+		case c != nil && f.issuer != "" && g != nil && g.outlasts(now):
+			// What is whole and valid stays until the rest of the new one is there.
+		case c != nil && f.issuer != "":
+			bare = append(bare, f)
+			continue
+		case c != nil && g != nil && (g.cert == c || equal(g.cert, c)):
+			g.wrong, g.whole = time.Time{}, true
+		case c != nil:
 			g = s.serve(path, c)
 		}
 		if g != nil {
 			list = append(list, g.cert)
 		}
 	}
-	if gone > 0 {
+	list = s.incomplete(list, bare, now)
+	if gone > 0 || len(bare) > 0 {
 		slices.SortFunc(list, func(a, b *certs.Certificate) int { return strings.Compare(a.Origin, b.Origin) })
 	}
 	return list, again

@@ -36,6 +36,25 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 
 var serial int64
 
+// issueAs makes a certificate of an authority.
+func issueAs(t testing.TB, key crypto.Signer, issuer *x509.Certificate, issuerKey crypto.Signer, name string) *x509.Certificate {
+	t.Helper()
+	serial++
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(1000 * time.Hour),
+		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	if issuer == nil {
+		issuer, issuerKey = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), issuerKey)
+	must(t, err)
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	return cert
+}
+
 // issue makes a certificate for names; without an issuer it signs itself and is a CA.
 func issue(t testing.TB, key crypto.Signer, issuer *x509.Certificate, issuerKey crypto.Signer, valid time.Duration, names ...string) *x509.Certificate {
 	t.Helper()

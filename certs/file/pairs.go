@@ -17,11 +17,12 @@ import (
 // wrong, sorted by file.
 func (s *Source) assemble() (problems []certs.Problem) {
 	folders := map[string]*pairing{}
+	issuers := pool{}
 	s.keyless = map[string]bool{}
 	for _, path := range s.paths {
 		s.pace.Step()
 		f := s.files[path]
-		f.used = false
+		f.used, f.superseded = false, false
 		if f.err != nil {
 			problems = append(problems, s.problem(f, f.err.Error()))
 			continue
@@ -31,6 +32,7 @@ func (s *Source) assemble() (problems []certs.Problem) {
 			folders[dir] = &pairing{keys: map[string]*pemFile{}, longest: map[[sha256.Size]byte]int{}}
 		}
 		folders[dir].add(f)
+		issuers.add(f.material.Chain)
 		if len(f.material.Chain) > 0 && f.material.Key == nil {
 			s.keyless[dir] = true
 		}
@@ -41,20 +43,24 @@ func (s *Source) assemble() (problems []certs.Problem) {
 			if len(f.material.Chain) == 0 {
 				continue
 			}
-			if p.superseded(f) {
-				f.tried, f.made = false, nil
+			if p.longer(f) {
+				f.tried, f.made, f.issuer = false, nil, ""
 				continue
 			}
-			cert, err := p.pair(f)
+			cert, err := p.pair(f, issuers)
 			switch {
 			case err != nil:
 				problems = append(problems, s.problem(f, err.Error()))
+			case cert != nil && f.issuer != "":
+				problems = append(problems, s.problem(f, fmt.Sprintf("the chain of %s is not whole: the certificate of %s, who issued it, is neither in the file nor in another one of the folder; append it, or clients that have only its root cannot verify the name", cert.Title(), f.issuer)))
+				problems = append(problems, validity(f.path, cert, time.Now())...)
 			case cert != nil:
 				problems = append(problems, validity(f.path, cert, time.Now())...)
 			}
 		}
 		for _, f := range p.files {
 			s.pace.Step()
+			f.superseded = f.made == nil && len(f.material.Chain) > 0 && p.longer(f) && p.servedLonger(f)
 			if len(f.material.Chain) == 0 && !f.used {
 				problems = append(problems, certs.Problem{File: f.path, Message: "there is no certificate for this private key in its folder"})
 			}
@@ -90,15 +96,22 @@ func (p *pairing) add(f *pemFile) {
 	}
 }
 
-// superseded says whether another file of the folder has the same certificate
+// longer says whether another file of the folder has the same certificate
 // with more of its chain, as fullchain.pem has beside cert.pem.
-func (p *pairing) superseded(f *pemFile) bool {
+func (p *pairing) longer(f *pemFile) bool {
 	return f.material.Key == nil && p.longest[f.leaf] > len(f.material.Chain)
+}
+
+// servedLonger says whether such a file makes a certificate, so that f is not needed.
+func (p *pairing) servedLonger(f *pemFile) bool {
+	return slices.ContainsFunc(p.files, func(o *pemFile) bool {
+		return o.made != nil && o.leaf == f.leaf && len(o.material.Chain) > len(f.material.Chain)
+	})
 }
 
 // pair makes the certificate of a file, or finds it made. nil without an error: it
 // is an issuer's certificate, which is there for others to use.
-func (p *pairing) pair(f *pemFile) (*certs.Certificate, error) {
+func (p *pairing) pair(f *pemFile, issuers pool) (*certs.Certificate, error) {
 	var key *pemFile
 	if f.material.Key == nil {
 		if key = p.named(f); key == nil {
@@ -108,16 +121,21 @@ func (p *pairing) pair(f *pemFile) (*certs.Certificate, error) {
 			key.used = true
 		}
 	}
-	if !f.tried || f.key != key {
+	if !f.tried || f.key != key || f.issuer != "" {
 		f.tried, f.key = true, key
-		f.made, f.madeErr = combine(f, key)
+		before := f.made
+		f.made, f.issuer, f.madeErr = combine(f, key, issuers)
+		if f.issuer != "" && before != nil && equal(before, f.made) {
+			f.made = before // still not whole
+		}
 	}
 	return f.made, f.madeErr
 }
 
 // combine makes the certificate of a file with its own key, or with that of
-// another file; key may be nil.
-func combine(f, key *pemFile) (*certs.Certificate, error) {
+// another file; key may be nil. A leaf by itself gets the rest of its chain from
+// issuers; issuer names who is missing.
+func combine(f, key *pemFile, issuers pool) (made *certs.Certificate, issuer string, err error) {
 	chain, own := f.material.Chain, f.material.Key
 	switch {
 	case own != nil:
@@ -128,21 +146,22 @@ func combine(f, key *pemFile) (*certs.Certificate, error) {
 	case key != nil:
 		own = key.material.Key
 	case chain[0].IsCA:
-		return nil, nil
+		return nil, "", nil
 	default:
 		stem := strings.TrimSuffix(filepath.Base(f.path), filepath.Ext(f.path))
-		return nil, fmt.Errorf("there is no private key for it: put it into the same file or into %s.key", stem)
+		return nil, "", fmt.Errorf("there is no private key for it: put it into the same file or into %s.key", stem)
 	}
+	chain, issuer = issuers.complete(chain)
 	c, err := certs.New(chain, own)
 	if err != nil {
 		if key != nil {
 			err = fmt.Errorf("with the key in %s: %w", filepath.Base(key.path), err)
 		}
-		return nil, err
+		return nil, "", err
 	}
 	c.Origin = f.path
 	c.Default = strings.TrimSuffix(filepath.Base(f.path), filepath.Ext(f.path)) == "default"
-	return c, nil
+	return c, issuer, nil
 }
 
 // named finds the file with the key by its name.

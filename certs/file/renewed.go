@@ -26,9 +26,9 @@ func (s *Source) renewed(path string, now time.Time, set func([]*certs.Certifica
 	if f.err != nil || f.material.Key == nil || len(f.material.Chain) == 0 {
 		return false
 	}
-	c, err := combine(f, nil)
-	f.tried, f.made, f.madeErr = true, c, err
-	if err != nil || len(c.Complaints(now)) > 0 {
+	c, issuer, err := combine(f, nil, nil)
+	f.tried, f.made, f.madeErr, f.issuer = true, c, err, issuer
+	if err != nil || issuer != "" || len(c.Complaints(now)) > 0 {
 		return false
 	}
 	g := s.good[path]
@@ -50,7 +50,7 @@ func (s *Source) renewed(path string, now time.Time, set func([]*certs.Certifica
 
 // serve puts a certificate that was made of a file into service.
 func (s *Source) serve(path string, c *certs.Certificate) *served {
-	g := &served{cert: c}
+	g := &served{cert: c, whole: s.files[path].issuer == ""}
 	s.good[path] = g
 	s.log.Info().Str("file", path).Strs("names", c.Names[:min(len(c.Names), 10)]).
 		Time("not_after", c.TLS.Leaf.NotAfter).Msg("certificate loaded")

@@ -31,6 +31,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"edgerouter/app"
+	"edgerouter/internal/testkit"
 )
 
 // TestRecorded reads what an engine 20.10 with a Swarm said.
@@ -114,7 +115,7 @@ func TestThousandContainers(t *testing.T) {
 	first := w.last.Apps
 	w.mu.Unlock()
 	t.Logf("1,000 containers in service after %s", took)
-	if limit := time.Second; time.Since(began) > limit && !raceEnabled {
+	if limit := time.Second; testkit.IsLong() && time.Since(began) > limit && !raceEnabled {
 		t.Errorf("1,000 containers took %s, want less than %s", took, limit)
 	}
 	// One more, and the others are the same values still.
@@ -133,6 +134,7 @@ func TestThousandContainers(t *testing.T) {
 
 // TestEventLatency: a hundred events among a thousand containers.
 func TestEventLatency(t *testing.T) {
+	testkit.Long(t)
 	f := newFake(t)
 	for n := range 1000 {
 		f.running = append(f.running, web(n, fmt.Sprintf("app%d", n)))

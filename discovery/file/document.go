@@ -17,6 +17,8 @@ import (
 type document struct {
 	parts    [][]app.Application // in pieces, of which a change makes few anew
 	problems []app.Problem
+	// broken are the last good versions of the applications that a problem names.
+	broken []app.Application
 
 	// What follows is known of files that split can read; the next version is
 	// compared with it. aligned: parts hold the applications of the elements, one
@@ -244,15 +246,18 @@ func placed(problems []app.Problem, data []byte, offset, index int) []app.Proble
 
 // keepUnnamed keeps the previous applications that are gone when an application
 // without a usable id is there: any of them may be the one that is broken. Those
-// that a problem names are kept by discovery.Merge.
+// that a problem names are kept by discovery.Merge; the document remembers them for
+// the version in which no problem names them any more.
 func (d *decoding) keepUnnamed() {
 	doc := d.doc
+	if len(doc.problems) == 0 {
+		return
+	}
 	unnamed := false
+	broken := map[string]bool{}
 	for _, p := range doc.problems {
 		unnamed = unnamed || p.App == "" || strings.HasPrefix(p.App, "apps[")
-	}
-	if !unnamed {
-		return
+		broken[p.App] = true
 	}
 	there := make(map[string]bool, len(doc.elements))
 	for _, part := range doc.parts {
@@ -261,9 +266,13 @@ func (d *decoding) keepUnnamed() {
 		}
 	}
 	var kept []app.Application
-	for _, part := range d.previous.parts {
+	for _, part := range append(slices.Clone(d.previous.parts), d.previous.broken) {
 		for i := range part {
-			if !there[part[i].ID] {
+			switch id := part[i].ID; {
+			case there[id]:
+			case broken[id]:
+				doc.broken = append(doc.broken, part[i])
+			case unnamed:
 				kept = append(kept, part[i])
 			}
 		}

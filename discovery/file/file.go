@@ -116,7 +116,9 @@ func (s *Source) look(l watch.Look, emit func(discovery.Update)) time.Duration {
 		return 0
 	}
 	changed, again := s.lookAt(paths, l, now)
-	settled := s.folder || len(s.waiting) == 0
+	// The first set of a folder waits for files that may be half written, so that it
+	// comes with what is wrong with them.
+	settled := s.folder && s.emitted || len(s.waiting) == 0
 	if settled && (changed || l.Asked || !s.emitted || s.failure != "" && !s.told()) {
 		s.emit(emit)
 	}
@@ -184,6 +186,24 @@ func (s *Source) touched(l watch.Look) ([]string, error) {
 func declares(path string) bool {
 	name := filepath.Base(path)
 	return strings.HasSuffix(name, ".json") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#")
+}
+
+// Unread lists what is in the folder at path and not read: files with another
+// ending and folders. What is hidden, or of an editor, is not meant to be. It is
+// empty when path is a file.
+func Unread(path string) (list []string) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if at := filepath.Join(path, name); !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") &&
+			!strings.HasSuffix(name, "~") && (!declares(at) || e.IsDir()) {
+			list = append(list, at)
+		}
+	}
+	return list
 }
 
 // lookAt brings the states of some files up to date.

@@ -239,7 +239,7 @@ func TestOneBadApplication(t *testing.T) {
 	// Without a usable id it may be any of those that are gone.
 	unnamed := strings.Replace(def("b", "1"), `"id": "b"`, `"idd": "b"`, 1)
 	replace(t, path, list(def("a", "3"), unnamed, def("c", "1")))
-	p = r.wantProblem("a:3 c:1", "idd")
+	p = r.wantProblem("a:3 c:1 b:1", "idd")
 	if p.App != "apps[1]" || p.Line != 3 {
 		t.Errorf("problem %+v", p)
 	}

@@ -142,10 +142,13 @@ func (s *state) unchanged(info os.FileInfo) bool {
 		info.ModTime().Equal(s.info.ModTime()) && s.readAt.Sub(info.ModTime()) > fresh
 }
 
-// problems are those to show for the file.
+// problems are those to show for the file. While it is bad as a whole, the last
+// version that could be decoded stands, and so does what was wrong with that: an
+// application that it could not declare is kept by discovery.Merge for as long as a
+// problem names it.
 func (s *state) problems() []app.Problem {
 	if s.told {
-		return s.trouble
+		return slices.Concat(s.trouble, s.doc.problems)
 	}
 	return s.doc.problems
 }

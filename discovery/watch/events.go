@@ -62,7 +62,8 @@ func (e *events) read() {
 				return
 			}
 			if changes(event) {
-				e.note(event.Name)
+				// A path relative to the working directory comes as "./name".
+				e.note(filepath.Clean(event.Name))
 			}
 		case _, ok := <-e.fs.Errors: // such as an overflow of the kernel's queue
 			if !ok {

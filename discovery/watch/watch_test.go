@@ -232,3 +232,31 @@ func TestNothingIsLeft(t *testing.T) {
 	b.Write(buf[:runtime.Stack(buf, true)])
 	t.Errorf("goroutines: %d before, %d after\n%s", before, runtime.NumGoroutine(), b.String())
 }
+
+// A path relative to the working directory is watched as an absolute one is: the
+// poll of an hour does not bring the change.
+func TestRelativePaths(t *testing.T) {
+	for _, c := range []struct{ path, file string }{
+		{"apps.json", "apps.json"}, {"./apps.json", "apps.json"}, {"sub/apps.json", "sub/apps.json"},
+		{"../apps.json", "../apps.json"}, {"later/apps.json", "later/apps.json"}, {".", "apps.json"}, {"sub", "sub/apps.json"},
+	} {
+		t.Run(c.path, func(t *testing.T) {
+			dir := t.TempDir()
+			must(t, os.MkdirAll(filepath.Join(dir, "work", "sub"), 0o755))
+			t.Chdir(filepath.Join(dir, "work"))
+			looks, _ := follow(t, c.path, 0)
+			next(t, looks)
+			quiet(looks)
+			for _, content := range []string{"1", "2"} {
+				put(t, c.file, content)
+				next(t, looks)
+				quiet(looks)
+				must(t, os.WriteFile(c.file+"~", []byte(content+"x"), 0o644)) // editors rename
+				quiet(looks)
+				must(t, os.Rename(c.file+"~", c.file))
+				next(t, looks)
+				quiet(looks)
+			}
+		})
+	}
+}

@@ -85,6 +85,7 @@ var seldom = map[string]string{"er_acme_failures_total": "../../certs/acme/*.go"
 // TestDeployedMetricsExist: every metric that the dashboard and the alerts use is
 // one that a node shows.
 func TestDeployedMetricsExist(t *testing.T) {
+	testkit.Long(t)
 	there := map[string]bool{}
 	for _, name := range regexp.MustCompile(`(?m)^[a-z][a-z0-9_]*`).FindAllString(observed(t).get("metrics"), -1) {
 		there[name] = true
@@ -114,6 +115,7 @@ func TestDeployedMetricsExist(t *testing.T) {
 // TestPrometheus: a real Prometheus takes the rules, scrapes a node, evaluates
 // every alert and answers every query of the dashboard.
 func TestPrometheus(t *testing.T) {
+	testkit.Long(t)
 	program := need(t, "prometheus")
 	promtool := need(t, "promtool")
 	rules, err := filepath.Abs("../../deploy/prometheus")

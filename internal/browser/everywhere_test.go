@@ -17,6 +17,7 @@ import (
 	"edgerouter/certs"
 	"edgerouter/discovery"
 	"edgerouter/gateway"
+	"edgerouter/internal/testkit"
 	"edgerouter/metrics"
 	"edgerouter/upstream"
 )
@@ -109,6 +110,7 @@ func serveEvil(t *testing.T) string {
 // node, the writer of a change or an error has for text stays text, in every
 // place of the page, and makes no page wider than a telephone.
 func TestForeignTextEverywhere(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	at := serveEvil(t)
 	b := openTab(t, 360, 740)

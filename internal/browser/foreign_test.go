@@ -10,12 +10,15 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"edgerouter/internal/testkit"
 )
 
 // TestForeignPage: a page of another origin, in the browser of somebody who is
 // where the admin listener is, reads nothing of it and changes nothing, even if it
 // knew the token.
 func TestForeignPage(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	e := startEdge(t, `{"apps": [{"id": "shop", "frontends": [{"kind": "hostname", "hostname": "shop.example.com"}],
     "backend": {"kind": "peer_set", "peer_set_opts": {"addrs": ["http://127.0.0.1:1"]}}}]}`)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"edgerouter/internal/testkit"
 )
 
 // cached serves an application with a cache, and one whose peer is down, whose
@@ -55,6 +57,7 @@ const outlined = `[document.activeElement, document.querySelector("main:focus h1
 // TestKeyboard does without a mouse: the skip link, a view, the list, an
 // application, its cache purged after a question that was first left with Escape.
 func TestKeyboard(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	e := startEdge(t, cached(t))
 	b := openTab(t, 1280, 900)

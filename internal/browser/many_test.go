@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"edgerouter/internal/testkit"
 )
 
 var figures = flag.Bool("figures", false, "measure what 10,000 applications cost the node and the browser")
@@ -54,6 +56,7 @@ func figuresOf(t *testing.T, e *edge, b *tab) {
 // TestTenThousand: the page follows 10,000 applications with a few rows in the
 // document, and shows a change of one without asking for the others.
 func TestTenThousand(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	definitions := func(first string) string {
 		var b strings.Builder

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"edgerouter/internal/testkit"
 )
 
 // admins are ways to the page that are no admin listener: below a prefix with the
@@ -32,6 +34,7 @@ func admins(p *identity) string {
 // TestBehindPrefix: the page works below a prefix that is stripped, with the token
 // that the browser asked for, even when it stands in the address.
 func TestBehindPrefix(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	e := startEdge(t, admins(startIdentity(t)))
 	_, port, err := net.SplitHostPort(e.http)
@@ -71,6 +74,7 @@ func TestBehindPrefix(t *testing.T) {
 // TestSignIn: a browser without a session signs in at the provider, sees the page
 // it asked for, is asked for the token when it changes something, and signs out.
 func TestSignIn(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	p := startIdentity(t)
 	e := startEdge(t, admins(p))

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"edgerouter/internal/testkit"
 )
 
 // siteFile is the only asset of the deploys below: large enough for a dictionary,
@@ -104,6 +106,7 @@ func trustingTab(t *testing.T, addr, name string) *tab {
 // by a browser that has the one before, and the asset comes as a difference to it
 // (RFC 9842), as the browser offers what it has.
 func TestQuickStartSite(t *testing.T) {
+	testkit.Long(t)
 	e := startEdge(t, `{"apps": []}`, "--apps", "")
 	_, port, _ := strings.Cut(e.https, ":")
 	page := "https://site.localhost:" + port + "/"

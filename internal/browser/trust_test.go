@@ -16,6 +16,7 @@ import (
 // as cert trust says shows the admin page over TLS without a word, and one that was
 // not told does not.
 func TestDevelopmentCAIsTrusted(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	if _, err := exec.LookPath("certutil"); err != nil {
 		testkit.Missing(t, "chromium", "no certutil, which puts the CA into a browser's store: apt-get install libnss3-tools")

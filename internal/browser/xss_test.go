@@ -6,12 +6,15 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"edgerouter/internal/testkit"
 )
 
 // TestForeignText: what ids, hosts, labels, paths and errors of definitions have
 // in them is shown as text. A definition with a bad id is refused, and its
 // problem shows it nevertheless.
 func TestForeignText(t *testing.T) {
+	testkit.Long(t)
 	need(t, "chromium")
 	evil := `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`
 	quoted, _ := json.Marshal(evil)

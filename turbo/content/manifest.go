@@ -216,7 +216,7 @@ func (m *Manifest) readFiles(d *json.Decoder, room *pace.Pacer) error {
 		if err != nil {
 			return fmt.Errorf("the manifest's file %q has the id %q: %w", f.Path, f.ID, err)
 		}
-		if len(m.paths)+len(f.Path) > math.MaxUint32 {
+		if uint64(len(m.paths)+len(f.Path)) > math.MaxUint32 {
 			return fmt.Errorf("the manifest's paths have more than 4 GiB")
 		}
 		m.paths = append(m.paths, f.Path...)
