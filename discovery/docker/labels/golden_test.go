@@ -193,3 +193,22 @@ func TestEveryLabelIsInAGoldenFile(t *testing.T) {
 		has(name)
 	}
 }
+
+// TestIndexedListsAreSecretsToo: the hashes of users are not shown however the
+// list is written, and shared middlewares have all elements.
+func TestIndexedListsAreSecretsToo(t *testing.T) {
+	given := map[string]string{
+		"traefik.http.middlewares.m.basicauth.users[0]": "joe:$apr1$abcdefgh$abcdefghijklmnopqrstuv",
+		"traefik.http.middlewares.m.basicauth.users[1]": "ann:$apr1$abcdefgh$abcdefghijklmnopqrstuv",
+	}
+	for name, value := range Shown(given) {
+		if strings.Contains(value, "apr1") || !strings.Contains(value, "joe") || !strings.Contains(value, "ann") {
+			t.Errorf("%s is shown as %s", name, value)
+		}
+	}
+	m := Declared(given)["m"]
+	got, n := m.build()
+	if len(n.errors) > 0 || len(got) != 1 || len(got[0].BasicAuth.Users) != 2 {
+		t.Errorf("%v %v", got, n)
+	}
+}

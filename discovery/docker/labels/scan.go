@@ -3,6 +3,7 @@ package labels
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -36,7 +37,62 @@ func scan(labels map[string]string) []*label {
 		}
 	}
 	slices.SortFunc(found, func(a, b *label) int { return strings.Compare(a.name, b.name) })
-	return found
+	return joinIndexed(found)
+}
+
+// joinIndexed makes one label of users[0], users[1] and so on, with commas between
+// their values in the order of the indexes. One without an index goes before them.
+func joinIndexed(found []*label) []*label {
+	type element struct {
+		index int
+		*label
+	}
+	lists := map[string][]element{}
+	var out []*label
+	for _, l := range found {
+		name, index, ok := indexed(l.name)
+		if !ok {
+			out = append(out, l)
+			continue
+		}
+		key := lower(name)
+		lists[key] = append(lists[key], element{index, &label{name: name, key: key, value: l.value}})
+	}
+	if len(lists) == 0 {
+		return found
+	}
+	first := map[string]*label{}
+	for _, l := range out {
+		if first[l.key] == nil {
+			first[l.key] = l
+		}
+	}
+	for _, key := range sortedNames(lists) {
+		elements := lists[key]
+		slices.SortStableFunc(elements, func(a, b element) int { return a.index - b.index })
+		whole := first[key]
+		if whole == nil {
+			whole = &label{name: elements[0].name, key: key, value: elements[0].value}
+			out, elements = append(out, whole), elements[1:]
+		}
+		values := []string{whole.value}
+		for _, e := range elements {
+			values = append(values, e.value)
+		}
+		whole.value = strings.Join(values, ",")
+	}
+	slices.SortFunc(out, func(a, b *label) int { return strings.Compare(a.name, b.name) })
+	return out
+}
+
+// indexed takes the index off the name of an element of a list.
+func indexed(name string) (list string, index int, ok bool) {
+	open := strings.LastIndexByte(name, '[')
+	if open < 0 || !strings.HasSuffix(name, "]") || !strings.HasPrefix(lower(name), "traefik.http.") {
+		return "", 0, false
+	}
+	index, err := strconv.Atoi(name[open+1 : len(name)-1])
+	return name[:open], index, err == nil && index >= 0
 }
 
 // tooLong refuses what is beyond the bounds. It is cut away, so that nothing

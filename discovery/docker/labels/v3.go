@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -152,8 +153,8 @@ var routerOptions = options[router]{
 	"middlewares":      setList(func(r *router) *[]string { return &r.middlewares }),
 	"entrypoints":      {set: func(r *router, v string) error { return r.entries.read(v) }},
 	"tls":              setBool(func(r *router) *bool { return &r.tls }),
-	"tls.certresolver": {why: "certificates come from edgerouter's own sources, for all hosts"},
-	"tls.domains.":     {why: "certificates come from edgerouter's own sources, for all hosts"},
+	"tls.certresolver": {set: func(*router, string) error { return nil }}, // certificates come for all hosts
+	"tls.domains.":     {set: func(*router, string) error { return nil }},
 	"tls.options":      {why: "there is one set of TLS options for all hosts"},
 	"rulesyntax":       {soft: true, set: onlySyntaxV3},
 	"observability.":   {why: "every application is observed alike"},
@@ -207,9 +208,22 @@ var serviceOptions = func() options[service] {
 		"loadbalancer.passivehealthcheck.maxfailedattempts": setInt(1, 1<<30, func(s *S) *int { return &s.passiveHealth().Failures }),
 		"loadbalancer.passivehealthcheck.failurewindow":     setSpan(func(s *S) *app.Duration { return &s.passiveHealth().Window }),
 		"loadbalancer.responseforwarding.flushinterval":     notDone[S](whyFlush),
-		"loadbalancer.serverstransport":                     notDone[S]("certificates of peers are verified; traefik.backend.tls.insecureSkipVerify=true and traefik.backend.tls.serverName say otherwise"),
+		"loadbalancer.serverstransport": {set: func(*S, string) error {
+			return errors.New("is not done: labels declare no transport; certificates of peers are verified unless traefik.backend.tls.insecureSkipVerify=true and traefik.backend.tls.serverName say otherwise")
+		}},
+		"middlewares":          shut[S]("name them at the routers"),
+		"weighted.":            {with: noBalancer},
+		"mirroring.":           {with: noBalancer},
+		"failover.":            {with: noBalancer},
+		"highestrandomweight.": {with: noBalancer},
 	}
 }()
+
+// noBalancer refuses services that are made of others, which labels cannot
+// declare in Traefik either.
+func noBalancer(*service, string, string) error {
+	return errors.New("is not done: a service is the containers that have its labels")
+}
 
 func setSticky(s *service, v string) error {
 	on, err := parseBool(v)

@@ -41,6 +41,15 @@ func guard(why string) middlewareKind {
 	}
 }
 
+// refused is a kind that is known and not done, and that an application may
+// depend on.
+func refused(why string) middlewareKind {
+	return func(m *Middleware, n *notes) []app.Middleware {
+		n.fail(m.label, "", "is not done: "+why, "remove it from the router's middlewares")
+		return nil
+	}
+}
+
 func one(m app.Middleware) []app.Middleware { return []app.Middleware{m} }
 
 // middlewareKinds are by the word behind the middleware's name. It is a function's
@@ -136,7 +145,7 @@ var middlewareKinds = map[string]middlewareKind{
 	"buffering": reads(options[app.MaxRequestBodyOpts]{
 		"maxrequestbodybytes":  setSize(func(o *app.MaxRequestBodyOpts) *app.Size { return &o.Bytes }),
 		"memrequestbodybytes":  notDone[app.MaxRequestBodyOpts](whyBuffering),
-		"maxresponsebodybytes": notDone[app.MaxRequestBodyOpts](whyBuffering),
+		"maxresponsebodybytes": shut[app.MaxRequestBodyOpts]("answers are passed on as they come, however long they are"),
 		"memresponsebodybytes": notDone[app.MaxRequestBodyOpts](whyBuffering),
 		"retryexpression":      notDone[app.MaxRequestBodyOpts]("retries are decided by the proxy: see the middleware retry"),
 	}, func(o *app.MaxRequestBodyOpts, _ *Middleware, _ *notes) []app.Middleware {
@@ -149,11 +158,11 @@ var middlewareKinds = map[string]middlewareKind{
 		"middlewares": {set: func(_ *struct{}, v string) error { _, err := list(v); return err }},
 	}, func(*struct{}, *Middleware, *notes) []app.Middleware { return nil }),
 
-	"circuitbreaker":    idle(whyBreaker),
-	"errors":            idle(whyErrors),
-	"contenttype":       idle("the type of an answer is the application's business"),
-	"grpcweb":           idle("gRPC-Web is passed on as it is"),
-	"passtlsclientcert": idle(whyTLSInfo),
+	"circuitbreaker":    refused(whyBreaker),
+	"errors":            refused(whyErrors),
+	"contenttype":       refused("the type of an answer is the application's business"),
+	"grpcweb":           refused("gRPC-Web is passed on as it is"),
+	"passtlsclientcert": guard(whyTLSInfo),
 	"encodedcharacters": idle("encoded slashes never reach what another application protects; other characters are passed on as they come"),
 	"digestauth":        guard("digest authentication is not there; use basicauth"),
 	"plugin":            guard("there are no plugins"),
@@ -179,12 +188,14 @@ var forwardOptions = func() options[forward] {
 		"address":                  setString(func(o *F) *string { return &o.opts.Address }),
 		"trustforwardheader":       setBool(func(o *F) *bool { return &o.opts.TrustForwardHeader }),
 		"authresponseheaders":      setList(func(o *F) *[]string { return &o.opts.AuthResponseHeaders }),
-		"authresponseheadersregex": notDone[F]("name the headers in authresponseheaders"),
+		"authresponseheadersregex": setString(func(o *F) *string { return &o.opts.AuthResponseHeadersRegex }),
 		"authrequestheaders":       notDone[F]("the server that is asked gets all headers of the request"),
-		"addauthcookiestoresponse": notDone[F]("cookies of the server that is asked reach the client only with its refusals"),
+		"addauthcookiestoresponse": setList(func(o *F) *[]string { return &o.opts.AddAuthCookiesToResponse }),
 		"forwardbody":              only[F]("false", "write forwardauth.maxbodysize to hand the body on"),
 		"maxbodysize":              setSize(func(o *F) *app.Size { return &o.opts.MaxBody }),
-		"headerfield":              notDone[F]("name the header in authresponseheaders"),
+		"headerfield":              shut[F]("name the header in authresponseheaders, so that the client's own never passes"),
+		"maxresponsebodysize":      notDone[F]("the answer of the server that is asked is bounded anyway"),
+		"authsigninurl":            notDone[F]("the answer of the server that is asked says where to sign in"),
 		"preservelocationheader":   notDone[F]("the Location of a refusal is passed on as it is"),
 		"preserverequestmethod":    notDone[F]("the method of the request is told in X-Forwarded-Method"),
 		"tls.ca":                   setString(func(o *F) *string { return &o.tls.CAFile }),
@@ -238,7 +249,7 @@ func headersOf(h *customHeaders, _ *Middleware, _ *notes) []app.Middleware {
 var ipOptions = options[app.AllowedIPsOpts]{
 	"sourcerange":      {set: func(o *app.AllowedIPsOpts, v string) (err error) { o.Ranges, err = networks(v); return err }},
 	"ipstrategy":       {set: func(*app.AllowedIPsOpts, string) error { return nil }},
-	"ipstrategy.":      notDone[app.AllowedIPsOpts](whyClient),
+	"ipstrategy.":      shut[app.AllowedIPsOpts](whyClient),
 	"rejectstatuscode": only[app.AllowedIPsOpts]("403", "who may not enter gets 403"),
 }
 
