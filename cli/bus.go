@@ -27,6 +27,7 @@ import (
 // commands have in common.
 type busSettings struct {
 	bus, tenant, nodeName     string
+	nodeGiven                 bool // nodeName is not the default
 	busListen, busClient      string
 	busPeers                  []string
 	busSecretFile, busCluster string
@@ -99,6 +100,7 @@ func (s *busSettings) resolve(f *pflag.FlagSet, env func(string) (string, bool))
 		}
 		s.eventhorizonGiven = true
 	}
+	s.nodeGiven = f.Changed("node")
 	switch {
 	case s.bus == busOff, s.bus == busEmbedded:
 	case s.bus == busEventHorizon:
@@ -122,6 +124,22 @@ func (s *busSettings) resolve(f *pflag.FlagSet, env func(string) (string, bool))
 	return nil
 }
 
+// keepName makes the default of --node the name that the data folder of an embedded
+// bus has: the name of a host changes, that of a member of a cluster must not.
+func (s *busSettings) keepName(data string) error {
+	if s.bus != busEmbedded || s.nodeGiven {
+		return nil
+	}
+	recorded, err := jetstream.RecordedNode(busFolder(data))
+	if err == nil && recorded != "" {
+		s.nodeName = recorded
+	}
+	return err
+}
+
+// busFolder is where an embedded bus has its store.
+func busFolder(data string) string { return filepath.Join(data, "bus") }
+
 // open makes the event log that the settings name. Nothing is asked of it yet,
 // except that the folder of an embedded one is locked.
 func (s *busSettings) open(ctx context.Context, data string, m *metrics.Set, log zerolog.Logger) (bus.Log, error) {
@@ -129,8 +147,11 @@ func (s *busSettings) open(ctx context.Context, data string, m *metrics.Set, log
 	case busEventHorizon:
 		return s.openEventHorizon(ctx)
 	case busEmbedded:
+		if err := s.keepName(data); err != nil {
+			return nil, err
+		}
 		return s.openJetStream(jetstream.Options{Embedded: jetstream.Embedded{
-			Folder: filepath.Join(data, "bus"), Client: s.busClient, Listen: s.busListen, Peers: s.busPeers, Cluster: s.busCluster,
+			Folder: busFolder(data), Client: s.busClient, Listen: s.busListen, Peers: s.busPeers, Cluster: s.busCluster,
 		}}, m, log)
 	}
 	return s.openJetStream(jetstream.Options{URLs: strings.Split(s.bus, ","), Credentials: s.busCredentials}, m, log)

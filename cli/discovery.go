@@ -68,16 +68,28 @@ func (l *logFlags) open(cmd *cobra.Command) (bus.Log, error) {
 		return l.remote("http://" + adminAddress())
 	}
 	if l.bus == busEmbedded {
-		if _, err := os.Stat(filepath.Join(l.data, "bus")); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(busFolder(l.data)); errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("there is no event log in %s (--data): name the data folder of a node, or a running node with --server", l.data)
 		}
 	}
 	log := zerolog.New(cmd.ErrOrStderr()).Level(zerolog.ErrorLevel)
 	opened, err := l.busSettings.open(cmd.Context(), l.data, metrics.NewSet(), log)
-	if errors.Is(err, jetstream.ErrLocked) {
+	switch {
+	case errors.Is(err, jetstream.ErrLocked):
 		return l.remote("http://" + adminAddress())
+	case errors.Is(err, jetstream.ErrCluster):
+		return openStored(cmd, busFolder(l.data))
 	}
 	return opened, err
+}
+
+// openStored opens the log of a stopped node of a cluster, for reading only.
+func openStored(cmd *cobra.Command, folder string) (bus.Log, error) {
+	log, err := jetstream.OpenStored(cmd.Context(), folder)
+	if err == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s has the log of a stopped node of a cluster: it is read as it is, and may lack what the cluster has appended since\n", folder)
+	}
+	return log, err
 }
 
 // remote is the log of a running node. The token of a node on this machine is in

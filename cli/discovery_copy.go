@@ -14,11 +14,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"edgerouter/bus"
+	"edgerouter/bus/jetstream"
 	"edgerouter/metrics"
 )
 
 // backupPrefix names a file as a log: backup:PATH.
 const backupPrefix = "backup:"
+
+// storedPrefix names the log of a stopped node of a cluster: store:DATA/bus, or a
+// folder that a node put aside.
+const storedPrefix = "store:"
 
 func discoveryCopy() *cobra.Command {
 	var l logFlags
@@ -31,7 +36,11 @@ func discoveryCopy() *cobra.Command {
 is compared; a copy that was broken off goes on where it was, and one to a log with other events fails.
 
 BUS is what --bus takes, or the URL of a running node's admin listener, or backup:FILE, which is a file
-with one entry in a line.`,
+with one entry in a line, or (to read) store:FOLDER, which is the log of a stopped node of a cluster:
+DATA/bus, or a folder in it that the node put aside.
+
+Without --stream that is everything: applications, certificates and the vault of ACME, so that what is
+restored has its certificates.`,
 		Example: `  edgerouter discovery copy --from http://127.0.0.1:9090 --to backup:events.jsonl
   edgerouter discovery copy --from embedded --to nats://10.0.0.1:4222`,
 		Args: arguments(cobra.NoArgs),
@@ -43,7 +52,9 @@ with one entry in a line.`,
 				return err
 			}
 			if len(streams) == 0 {
-				streams = []string{bus.StreamPath(l.tenant, "loadbalancer"), bus.StreamPath(l.tenant, "certbus")}
+				for _, name := range []string{"loadbalancer", "certbus", "vault"} {
+					streams = append(streams, bus.StreamPath(l.tenant, name))
+				}
 			}
 			source, err := l.named(cmd, from)
 			if err != nil {
@@ -63,7 +74,7 @@ with one entry in a line.`,
 	}
 	cmd.Flags().StringVar(&from, "from", "", "`BUS` to read")
 	cmd.Flags().StringVar(&to, "to", "", "`BUS` to append to")
-	cmd.Flags().StringSliceVar(&streams, "stream", nil, "`paths` of the streams (default /t-N/loadbalancer and /t-N/certbus)")
+	cmd.Flags().StringSliceVar(&streams, "stream", nil, "`paths` of the streams (default /t-N/loadbalancer, /t-N/certbus and /t-N/vault)")
 	l.addFlags(cmd)
 	return cmd
 }
@@ -83,6 +94,9 @@ func (l *logFlags) named(cmd *cobra.Command, name string) (bus.Log, error) {
 	if path, ok := strings.CutPrefix(name, backupPrefix); ok {
 		return readBackup(path)
 	}
+	if path, ok := strings.CutPrefix(name, storedPrefix); ok {
+		return openStored(cmd, path)
+	}
 	other := *l
 	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
 		return other.remote(name)
@@ -97,7 +111,11 @@ func (l *logFlags) named(cmd *cobra.Command, name string) (bus.Log, error) {
 	if other.bus == busEmbedded && len(other.busPeers) > 0 {
 		return other.remote("http://" + adminAddress())
 	}
-	return other.busSettings.open(cmd.Context(), other.data, metrics.NewSet(), zerolog.New(cmd.ErrOrStderr()).Level(zerolog.ErrorLevel))
+	log, err := other.busSettings.open(cmd.Context(), other.data, metrics.NewSet(), zerolog.New(cmd.ErrOrStderr()).Level(zerolog.ErrorLevel))
+	if errors.Is(err, jetstream.ErrCluster) {
+		return openStored(cmd, busFolder(other.data))
+	}
+	return log, err
 }
 
 func copyStreams(cmd *cobra.Command, from, to bus.Log, streams []string) error {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"edgerouter/discovery"
 	"edgerouter/discovery/docker"
 	"edgerouter/discovery/file"
+	"edgerouter/discovery/stream"
 	"edgerouter/gateway"
 	"edgerouter/metrics"
 	"edgerouter/router"
@@ -174,6 +176,8 @@ func (e *edge) newMerge() error {
 	}
 	e.merge, err = discovery.New(discovery.Options{
 		Sources: sources, Metrics: e.metrics, Log: e.log,
+		// Without what the bus has, a node would answer 404 to everything of it.
+		Patience: map[string]time.Duration{stream.Name: e.settings.busWait},
 		Apply: func(sets []discovery.Set) {
 			applied := make([]gateway.SourceSet, len(sets))
 			for i, s := range sets {
@@ -279,7 +283,7 @@ func (e *edge) notReady() (reasons []string) {
 	select {
 	case <-e.merge.Ready():
 	default:
-		reasons = append(reasons, "waiting for the first applications of every source")
+		reasons = append(reasons, "waiting for the first applications of "+strings.Join(e.merge.Waiting(), ", "))
 	}
 	return reasons
 }

@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
-		serveCommand(), validateCommand(), explainCommand(), discoveryCommand(), ipRulesCommand(), dockerCommand(), certCommand(),
+		serveCommand(), validateCommand(), explainCommand(), discoveryCommand(), nodeCommand(), ipRulesCommand(), dockerCommand(), certCommand(),
 		turbochargerCommand(), s3Command(), lambdaCommand(), bench.Command(), healthcheckCommand(), versionCommand(),
 	)
 	return root

@@ -70,6 +70,9 @@ func serve(ctx context.Context, s settings, log zerolog.Logger, out io.Writer) e
 			return err
 		}
 	}
+	if err := s.keepName(s.data); err != nil {
+		return err
+	}
 	n, err := newEdge(s, log)
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type settings struct {
 	accessLog      string
 	logLevel       string
 	shutdownGrace  time.Duration
+	busWait        time.Duration
 	lambdaMemory   string
 	metricsPath    string // METRICS_ENDPOINT
 	store          string // of static sites
@@ -73,6 +74,7 @@ var serveSettings = []setting{
 	{flag: "lambda-memory"},
 	{flag: "id-server-url", env: []string{"ID_SERVER_URL"}},
 	{flag: "ip-rules"},
+	{flag: "bus-wait"},
 	{flag: "shutdown-grace"},
 }
 
@@ -99,6 +101,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
 	f.StringVar(&s.lambdaMemory, "lambda-memory", "", "`size` of the memory for events and payloads of Lambda functions (default 256MiB, or a quarter of the process's limit)")
 	f.StringVar(&s.logLevel, "log-level", "info", "`level`: trace, debug, info, warn or error")
+	f.DurationVar(&s.busWait, "bus-wait", 0, "`duration` after which a node is ready that has no snapshot and cannot read the event bus; 0: not before it has read it")
 	f.DurationVar(&s.shutdownGrace, "shutdown-grace", 30*time.Second, "how `long` requests in flight may take to end after SIGTERM")
 }
 
@@ -196,6 +199,9 @@ func (s *settings) check() error {
 	var err error
 	if s.level, err = zerolog.ParseLevel(s.logLevel); err != nil || s.logLevel == "" {
 		return usagef("--log-level %q: want trace, debug, info, warn or error", s.logLevel)
+	}
+	if s.busWait < 0 {
+		return usagef("--bus-wait %s: must not be negative", s.busWait)
 	}
 	if s.shutdownGrace < 0 {
 		return usagef("--shutdown-grace %s: must not be negative", s.shutdownGrace)

@@ -32,6 +32,9 @@ type Options struct {
 	Log     zerolog.Logger
 	// GiveUp is how long readiness waits for a silent source; 0 means DefaultGiveUp.
 	GiveUp time.Duration
+	// Patience is another GiveUp for the sources that it names; 0 means until they
+	// have delivered.
+	Patience map[string]time.Duration
 }
 
 // Merge supervises sources and keeps the last good set of each.
@@ -71,6 +74,19 @@ func New(opts Options) (*Merge, error) {
 // Options.GiveUp), and what was delivered has been applied.
 func (m *Merge) Ready() <-chan struct{} { return m.ready }
 
+// Waiting returns the names of the sources that Ready waits for.
+func (m *Merge) Waiting() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for _, s := range m.sources {
+		if !s.settled {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 // Statuses tells how each source is doing, in source order.
 func (m *Merge) Statuses() []Status {
 	m.mu.Lock()
@@ -91,8 +107,15 @@ func (m *Merge) Run(ctx context.Context) {
 	}
 	defer wg.Wait()
 
-	giveUp := time.NewTimer(m.opts.GiveUp)
-	defer giveUp.Stop()
+	for _, s := range m.sources {
+		patience, own := m.opts.Patience[s.name]
+		if !own {
+			patience = m.opts.GiveUp
+		}
+		if patience > 0 {
+			defer time.AfterFunc(patience, func() { m.giveUp(s, patience) }).Stop()
+		}
+	}
 	ready := false
 	for {
 		m.apply(false)
@@ -100,14 +123,11 @@ func (m *Merge) Run(ctx context.Context) {
 			m.apply(!m.applied) // an empty set is one too
 			ready = true
 			close(m.ready)
-			giveUp.Stop()
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.wake:
-		case <-giveUp.C:
-			m.giveUp()
 		}
 	}
 }
@@ -128,15 +148,25 @@ func (m *Merge) settled() bool {
 	return true
 }
 
-func (m *Merge) giveUp() {
+// giveUp makes readiness not wait any longer for a source.
+func (m *Merge) giveUp(s *sourceState, waited time.Duration) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range m.sources {
-		if !s.settled {
-			s.settled = true
-			m.opts.Log.Warn().Str("source", s.name).Dur("waited", m.opts.GiveUp).
-				Msg("source has not delivered its applications yet; starting without them")
-		}
+	silent := !s.settled
+	s.settled = true
+	m.mu.Unlock()
+	if !silent {
+		return
+	}
+	m.opts.Log.Warn().Str("source", s.name).Dur("waited", waited).
+		Msg("source has not delivered its applications yet; starting without them")
+	m.wakeUp()
+}
+
+// wakeUp makes Run look at what has changed.
+func (m *Merge) wakeUp() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -182,10 +212,7 @@ func (m *Merge) receive(s *sourceState, u Update) {
 	case changed:
 		logNew(m.opts.Log, s.name, before, after)
 	}
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
+	m.wakeUp()
 }
 
 // report logs the duplicates that are new since the last apply. Only apply calls

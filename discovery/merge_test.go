@@ -78,10 +78,12 @@ type rig struct {
 	block   chan struct{} // when set, each apply waits for it
 }
 
-func newRig(t *testing.T, sources ...Source) *rig {
+func newRig(t *testing.T, sources ...Source) *rig { return newRigWith(t, nil, sources...) }
+
+func newRigWith(t *testing.T, patience map[string]time.Duration, sources ...Source) *rig {
 	r := &rig{t: t, ms: metrics.NewSet()}
 	m, err := New(Options{
-		Sources: sources, Metrics: r.ms, Log: zerolog.New(&r.log),
+		Patience: patience, Sources: sources, Metrics: r.ms, Log: zerolog.New(&r.log),
 		Apply: func(sets []Set) {
 			r.mu.Lock()
 			r.applied = append(r.applied, sets)
@@ -202,6 +204,33 @@ func TestMergeReady(t *testing.T) {
 		}
 	})
 	inBubble(t, func(t *testing.T) { newRig(t).wantReady(true) })
+}
+
+// A source of its own patience is waited for as long as that says, whatever the
+// others do.
+func TestMergePatience(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		file, toFile := emitter("file")
+		stream, toStream := emitter("stream")
+		r := newRigWith(t, map[string]time.Duration{"stream": 0}, file, stream)
+		toFile <- Update{Apps: ids("a")}
+		time.Sleep(time.Hour)
+		r.wantReady(false)
+		if got := r.Waiting(); len(got) != 1 || got[0] != "stream" {
+			t.Errorf("it waits for %q", got)
+		}
+		r.want("file:a stream:") // what is there is served
+		toStream <- Update{Apps: ids("b")}
+		r.wantReady(true)
+	})
+	inBubble(t, func(t *testing.T) {
+		stream, _ := emitter("stream")
+		r := newRigWith(t, map[string]time.Duration{"stream": 20 * time.Second}, stream)
+		time.Sleep(20*time.Second - time.Millisecond)
+		r.wantReady(false)
+		time.Sleep(time.Millisecond)
+		r.wantReady(true)
+	})
 }
 
 // Ready means that what was delivered is in service.

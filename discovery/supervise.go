@@ -55,10 +55,7 @@ func (m *Merge) ended(s *sourceState, err error, wait time.Duration) {
 	s.errors.Inc()
 	m.opts.Log.Error().Str("source", s.name).Err(err).Dur("again_in", wait).
 		Msg("source ended; its last applications stay in service")
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
+	m.wakeUp()
 }
 
 // run calls the source and turns a panic into an error: a bug in one source must

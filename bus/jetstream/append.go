@@ -39,15 +39,14 @@ func (b *Bus) append(ctx context.Context, stream string, after *int64, events []
 		return bus.Cursor{}, bus.ErrClosed
 	}
 	started := time.Now()
-	at, err := b.appendEntry(ctx, stream, after, events)
+	at, err := b.appendEntry(ctx, stream, after, events, nuid.Next())
 	b.metrics.observe(time.Since(started), err)
 	return at, err
 }
 
-// appendEntry makes the stream ready and publishes. The condition is looked at
-// before a stream is made for it.
-func (b *Bus) appendEntry(ctx context.Context, stream string, after *int64, events []string) (bus.Cursor, error) {
-	id := nuid.Next()
+// appendEntry makes the stream ready and publishes, under one message id however
+// often it is tried. The condition is looked at before a stream is made for it.
+func (b *Bus) appendEntry(ctx context.Context, stream string, after *int64, events []string, id string) (bus.Cursor, error) {
 	var last error
 	for wait := minAgain; ; wait = min(2*wait, maxAgain) {
 		at, sent, err := b.attempt(ctx, stream, after, events, id)
@@ -161,7 +160,11 @@ func (b *Bus) publish(ctx context.Context, s *session, stream string, m *nats.Ms
 		return bus.Cursor{}, fmt.Errorf("%w: its answer to an append is not JetStream's: %w", bus.ErrUnavailable, err)
 	}
 	if a.Error != nil {
-		return bus.Cursor{}, refusal(stream, after, a.Error)
+		err := refusal(stream, after, a.Error)
+		if errors.Is(err, bus.ErrConflict) {
+			return b.settle(ctx, s, stream, id, err)
+		}
+		return bus.Cursor{}, err
 	}
 	at := bus.Cursor{Stream: stream, Version: int64(a.Seq) - 1}
 	b.news.heard(stream, at.Version)

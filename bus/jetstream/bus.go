@@ -39,7 +39,8 @@ type Bus struct {
 	moving   atomic.Bool // the log of a node alone is on its way into the cluster
 	broken   atomic.Bool // the embedded server could not write
 
-	damage error // why the store has to go before the next start; supervise's own
+	damage error    // why the store has to go before the next start; supervise's own
+	kept   []string // streams that were kept at the start of the server; supervise's own
 }
 
 // session is one connection to a server, which may be in the process.
@@ -67,6 +68,10 @@ func New(opts Options) (*Bus, error) {
 	if !opts.external() {
 		var err error
 		if b.lock, err = lock(opts.Folder); err != nil {
+			return nil, err
+		}
+		if err = checkFolder(opts); err != nil {
+			b.lock.Close()
 			return nil, err
 		}
 	}
@@ -142,6 +147,9 @@ func (b *Bus) open() (*session, error) {
 			if old, err = b.readAlone(serverLog); err != nil {
 				return nil, err
 			}
+			if err = b.keep(); err != nil {
+				return nil, err
+			}
 		}
 		s.srv, err = startServer(b.opts, b.opts.clustered(), serverLog)
 		if errors.Is(err, errDamaged) && b.opts.clustered() {
@@ -201,6 +209,11 @@ func (b *Bus) watch(s *session) error {
 		}
 		if s.srv != nil && b.broken.Swap(false) {
 			return errors.New("the embedded event bus could not write to its store (--data): see the line before; is the disk full?")
+		}
+		if s.srv != nil && len(b.kept) > 0 {
+			if err := b.deleted(); err != nil {
+				b.log.Error().Err(err).Msg("what the cluster deleted could not be put aside; it is tried again")
+			}
 		}
 		if damage = b.damaged(s, damage); b.damage != nil {
 			return b.damage

@@ -47,6 +47,19 @@ func (b *Bus) readAlone(log *serverLog) ([]storedLog, error) {
 	if s.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(askTimeout)); err != nil {
 		return nil, err
 	}
+	found, err := b.readStreams(s)
+	if err != nil {
+		return nil, fmt.Errorf("reading the log that this node had alone (%s): %w", folder, err)
+	}
+	if len(found) == 0 {
+		return nil, b.putAside()
+	}
+	b.moving.Store(true)
+	return found, nil
+}
+
+// readStreams reads all event streams of a server.
+func (b *Bus) readStreams(s *session) ([]storedLog, error) {
 	var found []storedLog
 	names := s.js.StreamNames(b.ctx)
 	for name := range names.Name() {
@@ -56,18 +69,11 @@ func (b *Bus) readAlone(log *serverLog) ([]storedLog, error) {
 		}
 		one, err := b.readWhole(s, stream)
 		if err != nil {
-			return nil, fmt.Errorf("reading the log that this node had alone (%s): %w", folder, err)
+			return nil, err
 		}
 		found = append(found, storedLog{stream, one})
 	}
-	if err := names.Err(); err != nil {
-		return nil, fmt.Errorf("reading the log that this node had alone (%s): %w", folder, err)
-	}
-	if len(found) == 0 {
-		return nil, b.putAside()
-	}
-	b.moving.Store(true)
-	return found, nil
+	return found, names.Err()
 }
 
 func (b *Bus) readWhole(s *session, stream string) (*bus.Memory, error) {
@@ -127,7 +133,7 @@ func (b *Bus) moveIn(old []storedLog) {
 // putAside renames the store of the node alone, once the cluster has all of it.
 func (b *Bus) putAside() error {
 	folder := filepath.Join(b.opts.Folder, folderAlone)
-	return os.Rename(folder, folder+".moved-"+time.Now().UTC().Format("20060102T150405.000"))
+	return os.Rename(folder, folder+".moved-"+time.Now().UTC().Format(asideTime))
 }
 
 // mover is the bus for moveIn, while others have to wait for it.

@@ -67,8 +67,8 @@ func (o *Options) nodes() int {
 
 // check says what is wrong, naming the flags of serve.
 func (o *Options) check() error {
-	if o.Node == "" || strings.ContainsAny(o.Node, " \t\r\n.*>/\\") {
-		return fmt.Errorf("--node %q: a node's name has no spaces and none of . * > / \\", o.Node)
+	if err := checkName(o.Node); err != nil {
+		return err
 	}
 	if o.external() {
 		for _, u := range o.URLs {
@@ -96,6 +96,13 @@ func (o *Options) check() error {
 		}
 	}
 	return o.checkCluster()
+}
+
+func checkName(node string) error {
+	if node == "" || len(node) > 128 || strings.ContainsAny(node, " \t\r\n.*>/\\") {
+		return fmt.Errorf("--node %q: a node's name has 1 to 128 characters, no spaces and none of . * > / \\", node)
+	}
+	return nil
 }
 
 func (o *Options) checkCluster() error {

@@ -79,7 +79,9 @@ func (b *Bus) staysDamaged(damage, why error) error {
 // putStoreAside makes the next server start with an empty store.
 func (b *Bus) putStoreAside(damage error) error {
 	aside := filepath.Join(b.opts.Folder, folderDamaged)
-	if err := errors.Join(os.RemoveAll(aside), os.Rename(filepath.Join(b.opts.Folder, folderCluster), aside)); err != nil {
+	// What was kept at the start is in it, and is not what the cluster deleted.
+	kept := os.RemoveAll(filepath.Join(b.opts.Folder, folderKept))
+	if err := errors.Join(kept, os.RemoveAll(aside), os.Rename(filepath.Join(b.opts.Folder, folderCluster), aside)); err != nil {
 		return fmt.Errorf("%w, and could not be put aside: %w", damage, err)
 	}
 	b.log.Error().Err(damage).Str("set_aside_as", aside).
