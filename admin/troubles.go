@@ -191,6 +191,9 @@ func (t *troubles) application(id string, state gateway.State, problems []app.Pr
 
 func conflictText(c gateway.Conflict) string {
 	text := fmt.Sprintf("frontends[%d] is not served: %s", c.Frontend, c.Claim)
+	if c.Partial {
+		return fmt.Sprintf("frontends[%d], %s, gives way to %s: %s", c.Frontend, c.Claim, c.Winner, c.Reason)
+	}
 	if c.Winner != "" {
 		text += " goes to " + c.Winner
 	}

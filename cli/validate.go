@@ -90,7 +90,7 @@ func conflictProblems(path string, s *gateway.Snapshot) []app.Problem {
 		p := app.Problem{
 			File: path, App: c.App, Field: fmt.Sprintf("frontends[%d]", c.Frontend), Value: c.Claim, Message: c.Reason,
 		}
-		if c.Winner != "" {
+		if c.Winner != "" && c.Reason == "" {
 			p.Message = fmt.Sprintf("frontends[%d] of application %q claims the same and comes first", c.WinnerFrontend, c.Winner)
 			p.Suggestion = "this one would not be served"
 		}

@@ -267,7 +267,7 @@ func (g *Gateway) replace(c *change, old *running, a *app.Application, source st
 		before = old.served
 		r.warnings, r.kept, r.view = old.warnings, old.kept, old.view
 	}
-	served, problems := g.assemble(a, order, before, old != nil && old.refresh)
+	served, problems := g.assemble(a, order, rankOf(source), before, old != nil && old.refresh)
 	r.problems = problems
 	switch {
 	case served != nil:

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/router"
 	"edgerouter/wire"
 )
 
@@ -29,8 +30,8 @@ func (e *NotAvailable) Error() string {
 // application is broken; what was built for it is closed again then. A service
 // without a backend is one whose kind is not available. refresh builds backend
 // and middlewares even if their options are the same.
-func (g *Gateway) assemble(a *app.Application, order int, before service, refresh bool) (*service, []app.Problem) {
-	s := &service{definition: *a, order: order}
+func (g *Gateway) assemble(a *app.Application, order int, rank router.Rank, before service, refresh bool) (*service, []app.Problem) {
+	s := &service{definition: *a, order: order, rank: rank}
 	unchanged := !refresh && before.backend != nil && app.Equal(before.definition.Backend, a.Backend)
 	kept := unchanged || !refresh && updatable(before, a.Backend)
 	var notes []app.Problem

@@ -30,7 +30,7 @@ func (f *frontend) entries(to []*router.Entry, plain *plainRules) []*router.Entr
 // service where nothing of one changed.
 func (g *Gateway) assembleFrontends(a *app.Application, s *service, before service) ([]frontend, []app.Problem) {
 	limits := a.LimitsBody()
-	sameEntry := before.slot == s.slot && before.order == s.order && before.definition.LimitsBody() == limits
+	sameEntry := before.slot == s.slot && before.order == s.order && before.rank == s.rank && before.definition.LimitsBody() == limits
 	frontends := make([]frontend, len(a.Frontends))
 	var problems []app.Problem
 	var observer router.Observer
@@ -43,7 +43,7 @@ func (g *Gateway) assembleFrontends(a *app.Application, s *service, before servi
 			observer = g.opts.Metrics.App(a.ID)
 		}
 		f, err := newFrontend(&a.Frontends[i], router.Entry{
-			App: a.ID, Frontend: i, Order: s.order,
+			App: a.ID, Frontend: i, Order: s.order, Rank: s.rank,
 			Handler: s.slot.serve, Direct: s.direct, Observer: observer, LimitsBody: limits,
 		})
 		if err != nil {

@@ -14,7 +14,7 @@ func (g *Gateway) exportMetrics() {
 		func(s *Snapshot) float64 { return time.Since(s.AppliedAt).Seconds() })
 	gauge("er_apps", "Applications that are declared.",
 		func(s *Snapshot) float64 { return float64(s.Apps.Len()) })
-	gauge("er_conflicts", "Frontends that are not served because another one claims the same.",
+	gauge("er_conflicts", "Frontends that are not served because another one claims the same, or give way to one of a higher source.",
 		func(s *Snapshot) float64 { return float64(len(s.Conflicts)) })
 	gauge("er_app_problems", "Problems of applications and of the files and labels that declare them.",
 		func(s *Snapshot) float64 { return float64(s.problems) })

@@ -70,16 +70,19 @@ type plainRules struct {
 	claims map[string]*ruleFrontend
 }
 
-// plainRules looks through the rules of the running set.
-func (g *Gateway) plainRules(c *change) *plainRules {
+// plainRulesOf looks through the rules of a source.
+func plainRulesOf(c *change, set runningSet) *plainRules {
 	p := &plainRules{hosts: map[string]*rulesOfHost{}, stay: map[*ruleFrontend]bool{}, claims: map[string]*ruleFrontend{}}
-	for _, set := range g.sets {
-		for _, r := range set.apps {
-			c.pace.Step()
-			for i := range r.served.frontends {
-				if f := &r.served.frontends[i]; f.rule != nil && !f.entry.HasPriority {
-					p.add(f.rule)
-				}
+	for _, r := range set.apps {
+		c.pace.Step()
+		for i := range r.served.frontends {
+			f := &r.served.frontends[i]
+			switch e := f.entry; {
+			case e.HasPriority:
+			case f.rule != nil:
+				p.add(f.rule)
+			case e.HasRulePriority: // a regexp among rules, any host for what is known here
+				p.any = max(p.any, e.RulePriority)
 			}
 		}
 	}

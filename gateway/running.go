@@ -27,6 +27,7 @@ type runningSet struct {
 type running struct {
 	declared app.Application // what the source says
 	order    int             // of its source
+	rank     router.Rank     // of its source
 	source   string
 	kept     bool // the source says that declared stands in for a broken newer version
 

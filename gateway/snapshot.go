@@ -66,7 +66,8 @@ func (s *Snapshot) App(id string) *App {
 }
 
 // Conflict is a frontend that is not served because another one has the same
-// claim, or because it cannot be served at all.
+// claim, or because it cannot be served at all, or that gives way to another one
+// for some requests.
 type Conflict struct {
 	App      string `json:"app"`
 	Frontend int    `json:"frontend"` // index
@@ -77,4 +78,6 @@ type Conflict struct {
 	WinnerFrontend int    `json:"winner_frontend"`
 	WinnerSource   string `json:"winner_source,omitempty"`
 	Reason         string `json:"reason"`
+	// Partial: it is served, but not where the winner is; Reason says where that is.
+	Partial bool `json:"partial,omitempty"`
 }

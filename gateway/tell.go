@@ -25,7 +25,11 @@ func (g *Gateway) tell(previous, next *Snapshot, c *change, took time.Duration) 
 		if x.Winner != "" {
 			event = event.Str("winner", x.Winner).Str("winner_source", x.WinnerSource)
 		}
-		event.Str("reason", x.Reason).Msg("frontend is not served: conflict")
+		text := "frontend is not served: conflict"
+		if x.Partial {
+			text = "frontend gives way to one of a higher source: conflict"
+		}
+		event.Str("reason", x.Reason).Msg(text)
 	}
 	if more := len(conflicts) - maxLogged; more > 0 {
 		g.opts.Log.Warn().Int("more", more).Msg("further conflicts; /api/v1/conflicts lists them all")

@@ -15,12 +15,22 @@
 //  2. path prefixes of any host, the longest first;
 //  3. exact hosts, within a host the longest prefix first;
 //  4. wildcard hosts (exactly one label in place of the star), the same way;
-//  5. host regexps and rules by their default priority, which is the length of
-//     their text (host regexp and path prefix, or the rule as written).
+//  5. host regexps and rules by RulePriority, by default the length of their text
+//     (host regexp and path prefix, or the rule as written).
 //
 // A host whose prefixes do not fit does not end the search: /x of a.example.com
 // goes to *.example.com when a.example.com has only /api. What is equal so far
 // is ordered by longer prefix, regexps before rules, then Order, App, Frontend.
+//
+// # Ranks
+//
+// That is the order among entries of one Rank. Of several that take a request the
+// one of the lowest Rank wins, whatever kinds and priorities say. What is more, an
+// entry that may take hosts it does not list (any host, a wildcard, a regexp, a
+// rule that is not bound to hosts) takes no request at all for a host that an entry
+// of a lower Rank names: exactly, by wildcard, or by an expression that is not for
+// any host. From RankDocker on such an entry takes nothing below
+// /.well-known/acme-challenge/ either.
 //
 // # Hosts and paths
 //
@@ -42,10 +52,11 @@
 //
 // # Conflicts
 //
-// Two entries that claim the same (kind, host or expression, prefix and explicit
+// Two entries of one rank that claim the same (kind, host or expression, prefix and
 // priority) conflict: the lower Order wins, then App, then Frontend; the other
 // is reported and stays out of the table. The text of a host regexp counts
-// without the names of its parts.
+// without the names of its parts. An entry that those of lower ranks keep from
+// requests is reported as well.
 //
 // The package imports nothing of ours, does no I/O and keeps no state.
 package router

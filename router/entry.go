@@ -48,6 +48,8 @@ type Entry struct {
 	// that claim the same, the lower wins, then the lower App, then the lower
 	// Frontend.
 	Order int
+	// Rank goes before everything else; see Rank.
+	Rank Rank
 
 	Kind       Kind
 	Host       string       // Exact, Wildcard; any case, port and trailing dot ignored
@@ -67,6 +69,11 @@ type Entry struct {
 	// others, the higher first.
 	Priority    int
 	HasPriority bool
+	// RulePriority counts in place of the length of Text (or of a host regexp and
+	// its prefix) when HasRulePriority is set: a regexp or rule is then still
+	// tried among the others, as in Traefik.
+	RulePriority    int
+	HasRulePriority bool
 
 	// What follows is carried for the caller; the table does not look at it.
 

@@ -61,6 +61,8 @@ func (t *Table) Explain(host, path []byte, a Attributes) Explanation {
 	for _, n := range losers {
 		switch {
 		case n.entry == x.Winner:
+		case n.underPrefix(normal) && t.heldBack(n, host, normal):
+			x.Losers = append(x.Losers, Loser{Entry: n.entry, Why: t.whyHeldBack(n, host)})
 		case !n.underPrefix(normal):
 			x.Losers = append(x.Losers, Loser{Entry: n.entry, Why: fmt.Sprintf("the host fits, but the path is not under its prefix %s", cmp.Or(n.prefix, "/"))})
 		case x.Winner == nil:
@@ -82,8 +84,10 @@ func (t *Table) candidates(host, path []byte, a Attributes) (matching, near []*n
 			continue
 		}
 		switch {
-		case n.takes(host, path, a):
+		case n.takes(host, path, a) && !t.heldBack(&n, host, path):
 			matching = append(matching, &n)
+		case n.takes(host, path, a):
+			near = append(near, &n)
 		case n.kind != AnyHost && n.kind != Rule:
 			near = append(near, &n)
 		}
@@ -96,11 +100,29 @@ func (t *Table) candidates(host, path []byte, a Attributes) (matching, near []*n
 func (t *Table) outdone(host, path []byte, a Attributes) []Loser {
 	var l []Loser
 	for _, c := range t.conflicts {
+		if c.Partial {
+			continue // it is among the entries
+		}
 		if n, err := newNode(c.Loser); err == nil && n.takesHost(host) && n.takes(host, path, a) {
-			l = append(l, Loser{Entry: c.Loser, Why: fmt.Sprintf("conflict: %s is taken by %s, which comes first in source order", c.Claim, c.Winner.name())})
+			why := cmp.Or(c.Reason, "which comes first in source order")
+			l = append(l, Loser{Entry: c.Loser, Why: fmt.Sprintf("conflict: %s is taken by %s, %s", c.Claim, c.Winner.name(), why)})
 		}
 	}
 	return l
+}
+
+// heldBack reports whether a node that takes the request may not have it because
+// of its rank.
+func (t *Table) heldBack(n *node, host, path []byte) bool {
+	i := t.lowerOf(n.entry.Rank)
+	return n.broad && i >= 0 && t.barred(i, host, path)
+}
+
+func (t *Table) whyHeldBack(n *node, host []byte) string {
+	if t.namedBefore(t.lowerOf(n.entry.Rank), host) {
+		return "an application of a source that comes first names this host, so that nothing for several hosts of this source takes it"
+	}
+	return "nothing for several hosts of this source takes what certificate authorities ask for"
 }
 
 // takesHost says whether the node would be found by a host. For regexps and
@@ -132,6 +154,8 @@ func (n *node) why() string {
 // whyAfter says why the node comes after the winner.
 func (n *node) whyAfter(winner *node) string {
 	switch w, e := winner.entry, n.entry; {
+	case w.Rank != e.Rank:
+		return "its source comes after the winner's, whatever priorities say"
 	case w.HasPriority && !e.HasPriority:
 		return fmt.Sprintf("it has no explicit priority, the winner has %d", w.Priority)
 	case w.HasPriority && w.Priority != e.Priority:
@@ -139,6 +163,9 @@ func (n *node) whyAfter(winner *node) string {
 	case n.naturalStage() != winner.naturalStage():
 		return fmt.Sprintf("%s is tried after %s", n.kind, winner.kind)
 	case n.natural != winner.natural:
+		if n.entry.HasRulePriority || winner.entry.HasRulePriority {
+			return fmt.Sprintf("its rule priority %d is lower than the winner's %d", n.natural, winner.natural)
+		}
 		return fmt.Sprintf("its default priority %d (length of its text) is lower than the winner's %d", n.natural, winner.natural)
 	case len(n.prefix) != len(winner.prefix):
 		return fmt.Sprintf("its prefix %s is shorter than the winner's %s", cmp.Or(n.prefix, "/"), winner.prefix)

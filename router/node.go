@@ -21,6 +21,9 @@ type node struct {
 	// the length of the text as it was written.
 	natural int
 	rank    int // place within a ranked, lower first
+	// broad: it may take hosts that it does not list. Such an entry has no part in
+	// hosts that one of a lower Rank names.
+	broad bool
 }
 
 // newNode brings an entry into canonical form. An error says what is wrong with
@@ -62,6 +65,10 @@ func newNode(e *Entry) (node, error) {
 	default:
 		return n, fmt.Errorf("kind %d is unknown", e.Kind)
 	}
+	if e.HasRulePriority && n.naturalStage() == stageByPriority {
+		n.natural = e.RulePriority
+	}
+	n.broad = n.isBroad()
 	return n, nil
 }
 
@@ -78,6 +85,7 @@ type claim struct {
 	text     bool // prefix is compared as text
 	explicit bool
 	priority int
+	number   int // RulePriority; 0 without one
 }
 
 // claim returns false for a rule that has no text: it conflicts with nothing.
@@ -88,6 +96,9 @@ func (n *node) claim() (claim, bool) {
 	}
 	if n.kind == Regexp || n.kind == Rule {
 		c.host = n.text
+		if n.entry.HasRulePriority {
+			c.number = n.entry.RulePriority
+		}
 	}
 	return c, n.kind != Rule || n.text != ""
 }
@@ -120,8 +131,11 @@ func (n *node) describe() string {
 	case n.kind != Rule:
 		s += "/"
 	}
-	if n.entry.HasPriority {
-		s += " (priority " + strconv.Itoa(n.entry.Priority) + ")"
+	switch e := n.entry; {
+	case e.HasPriority:
+		s += " (priority " + strconv.Itoa(e.Priority) + ")"
+	case e.HasRulePriority && e.RulePriority != len(e.Text):
+		s += " (rule priority " + strconv.Itoa(e.RulePriority) + ")"
 	}
 	return s
 }
@@ -158,6 +172,11 @@ func (n *node) naturalStage() int {
 // compareNodes is the order in which nodes are tried. It is total up to entries
 // that nothing tells apart.
 func compareNodes(a, b *node) int {
+	return cmp.Or(cmp.Compare(a.entry.Rank, b.entry.Rank), compareInRank(a, b))
+}
+
+// compareInRank is the order among the entries of one rank.
+func compareInRank(a, b *node) int {
 	if c := cmp.Compare(a.stage(), b.stage()); c != 0 {
 		return c
 	}

@@ -55,7 +55,8 @@ func newRanked(nodes []*node, giveWay func()) *ranked {
 
 // find tries the nodes that may take the host, in order. host is canonical. A nil
 // ranked holds nothing.
-func (r *ranked) find(host, path []byte, a Attributes) *Entry {
+// narrow leaves out the broad ones.
+func (r *ranked) find(host, path []byte, a Attributes, narrow bool) *node {
 	if r == nil {
 		return nil
 	}
@@ -80,8 +81,8 @@ func (r *ranked) find(host, path []byte, a Attributes) *Entry {
 		}
 		n := l[next][0]
 		l[next] = l[next][1:]
-		if n.takes(host, path, a) {
-			return n.entry
+		if !(narrow && n.broad) && n.takes(host, path, a) {
+			return n
 		}
 	}
 }

@@ -22,11 +22,56 @@ func referenceMatch(entries []*Entry, host, path string, a Attributes) *Entry {
 	}
 	slices.SortStableFunc(live, referenceOrder)
 	for _, e := range live {
-		if referenceTakes(e, host, path, a) {
+		if referenceTakes(e, host, path, a) && !referenceHeldBack(live, e, host, path) {
 			return e
 		}
 	}
 	return nil
+}
+
+// referenceHeldBack is what specs/tenants.md says of ranks.
+func referenceHeldBack(live []*Entry, e *Entry, host, path string) bool {
+	if !referenceBroad(e) {
+		return false
+	}
+	return e.Rank >= RankDocker && strings.HasPrefix(path, "/.well-known/acme-challenge/") ||
+		slices.ContainsFunc(live, func(o *Entry) bool { return o.Rank < e.Rank && referenceNames(o, host) })
+}
+
+func referenceBroad(e *Entry) bool {
+	switch referenceKind(e) {
+	case Exact:
+		return false
+	case Regexp:
+		return e.HostRegexp.String() != "a.b"
+	case Rule:
+		return referenceRuleHosts(e) == nil
+	}
+	return true
+}
+
+// referenceRuleHosts are the hosts of the rules of the tests that list them.
+func referenceRuleHosts(e *Entry) []string {
+	return map[string][]string{
+		text(fuzzRules[0]): {"a.b"}, text(fuzzRules[1]): {"a.b", "a.example.com"}, text(fuzzRules[5]): {"a.b", "a.c"},
+	}[text(e.Rule)]
+}
+
+func referenceNames(e *Entry, host string) bool {
+	switch referenceKind(e) {
+	case AnyHost:
+		return false
+	case Regexp:
+		return e.HostRegexp.String() != "{.+}" && referencePatterns[e.HostRegexp.String()](host)
+	case Rule:
+		if text(e.Rule) == text(fuzzRules[4]) {
+			return strings.HasPrefix(host, "a.")
+		}
+		return slices.Contains(referenceRuleHosts(e), host)
+	}
+	whole := *e
+	whole.PathPrefix = ""
+	return referenceTakes(&whole, host, "/", nil)
 }
 
 func referenceServable(e *Entry) bool {
@@ -83,12 +128,17 @@ type referenceClaimed struct {
 	textual     int
 	explicit    bool
 	priority    int
+	number      int
+	rank        Rank
 }
 
 func referenceClaim(e *Entry) referenceClaimed {
-	c := referenceClaimed{kind: referenceKind(e), where: referencePrefix(e), textual: referenceTextual(e), explicit: e.HasPriority}
+	c := referenceClaimed{rank: e.Rank, kind: referenceKind(e), where: referencePrefix(e), textual: referenceTextual(e), explicit: e.HasPriority}
 	if e.HasPriority {
 		c.priority = e.Priority
+	}
+	if e.HasRulePriority && (e.Kind == Regexp || e.Kind == Rule) {
+		c.number = e.RulePriority
 	}
 	switch e.Kind {
 	case Exact, Wildcard:
@@ -116,6 +166,9 @@ func referenceOrder(a, b *Entry) int {
 		return map[Kind]int{AnyHost: 1, Exact: 2, Wildcard: 3, Regexp: 4, Rule: 4}[referenceKind(e)]
 	}
 	length := func(e *Entry) int {
+		if e.HasRulePriority && (e.Kind == Regexp || e.Kind == Rule) {
+			return e.RulePriority
+		}
 		switch e.Kind {
 		case Regexp:
 			return len(e.HostRegexp.String()) + len(referencePrefix(e))
@@ -141,6 +194,7 @@ func referenceOrder(a, b *Entry) int {
 		source = -1
 	}
 	return cmp.Or(
+		int(a.Rank)-int(b.Rank),
 		explicit(a)-explicit(b),
 		priority(b)-priority(a),
 		stage(a)-stage(b),

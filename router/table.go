@@ -6,11 +6,10 @@ import (
 
 // Table is an immutable set of entries. The zero Table is empty.
 type Table struct {
-	explicit   *ranked // with explicit priority, nil: none
-	anyHost    mounts
-	exact      hosts
-	wildcards  hosts   // by what follows "*."
-	byPriority *ranked // regexps and rules, nil: none
+	// first is the layer of the lowest rank, where most searches end; lower are
+	// the others in order of rank.
+	first layer
+	lower []layer
 
 	entries   []*Entry // those that are served
 	conflicts []Conflict
@@ -44,11 +43,11 @@ func (t *Table) match(host, path []byte, a Attributes) *Entry {
 	if n := len(host); n > 0 && host[n-1] <= ':' { // a port, a dot or an IP address
 		host = trimHost(host)
 	}
-	if t.explicit == nil {
-		if e := t.anyHost.find(path); e != nil {
+	if l := &t.first; l.explicit == nil {
+		if e := l.anyHost.find(path); e != nil {
 			return e
 		}
-		if s := t.exact.find(host); s != nil {
+		if s := l.exact.find(host); s != nil {
 			if e := s.find(path); e != nil {
 				return e
 			}
@@ -74,32 +73,27 @@ func (t *Table) matchAll(host, path []byte, a Attributes) *Entry {
 }
 
 func (t *Table) matchCanonical(host, path []byte, a Attributes) *Entry {
-	if e := t.explicit.find(host, path, a); e != nil {
+	if e, _ := t.first.find(host, path, a, false); e != nil {
 		return e
 	}
-	if e := t.anyHost.find(path); e != nil {
-		return e
-	}
-	if s := t.exact.find(host); s != nil {
-		if e := s.find(path); e != nil {
-			return e
-		}
-	}
-	return t.matchLater(host, path, a)
+	return t.matchLower(host, path, a)
 }
 
-// matchLater goes through the stages after the exact hosts.
+// matchLater goes through the stages after the exact hosts of the first layer.
 func (t *Table) matchLater(host, path []byte, a Attributes) *Entry {
-	if len(t.wildcards.sites) > 0 {
+	if l := &t.first; len(l.wildcards.sites) > 0 {
 		if domain := parentDomain(host); domain != nil {
-			if s := t.wildcards.find(domain); s != nil {
+			if s := l.wildcards.find(domain); s != nil {
 				if e := s.find(path); e != nil {
 					return e
 				}
 			}
 		}
 	}
-	return t.byPriority.find(host, path, a)
+	if n := t.first.byPriority.find(host, path, a, false); n != nil {
+		return n.entry
+	}
+	return t.matchLower(host, path, a)
 }
 
 // matchBothReadings is for paths with an encoded slash or backslash, which the

@@ -37,7 +37,7 @@ const appView = (id) => {
         (o.containers || []).length > 0 && [h("dt", null, "Containers"), h("dd", null, o.containers.slice(0, 20).map((c) => h("div", null, c.name + " " + (c.address || "") + ": " + c.state)))],
         (o.siblings || []).length > 0 && [h("dt", null, "Siblings"), h("dd", null, o.siblings.map((x) => h("div", null, link(x.id), " ", x.broken && tag(x.served ? "broken, served as before" : "broken, not served", "bad"))))]])));
     const lines = [...a.problems.map((p) => [p.message, [p.file && p.file + (p.line ? ":" + p.line : ""), p.field, p.value, p.suggestion].filter(Boolean).join(" · ")]),
-      ...a.conflicts.map((c) => c.app === id ? ["frontends[" + c.frontend + "] is not served" + (c.reason && ": " + c.reason), c.claim + (c.winner ? " goes to " + c.winner : "")]
+      ...a.conflicts.map((c) => c.app === id ? ["frontends[" + c.frontend + "] " + (c.partial ? "gives way" : "is not served") + (c.reason && ": " + c.reason), c.claim + (c.winner ? " goes to " + c.winner : "")]
         : [c.app + " claims the same and is not served", c.claim])];
     wrongCard.hidden = lines.length === 0;
     put(wrong, h("ul", { class: "troubles" }, lines.map(([m, more]) => h("li", null, tag("warning", "warn"), h("div", null, h("p", null, m), more && h("p", { class: "dim" }, more))))));
