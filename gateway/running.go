@@ -27,7 +27,6 @@ type runningSet struct {
 type running struct {
 	declared app.Application // what the source says
 	order    int             // of its source
-	rank     router.Rank     // of its source
 	source   string
 	kept     bool // the source says that declared stands in for a broken newer version
 
@@ -46,7 +45,8 @@ type running struct {
 type service struct {
 	definition app.Application
 	order      int
-	backend    Backend // nil: unavailable, or nothing
+	rank       router.Rank // of its source
+	backend    Backend     // nil: unavailable, or nothing
 	handler    fasthttp.RequestHandler
 	direct     bool
 	wrappers   []Wrapper  // as definition.Middlewares; nil: unavailable
