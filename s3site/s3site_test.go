@@ -24,6 +24,7 @@ import (
 	"edgerouter/server"
 	"edgerouter/turbo"
 	"edgerouter/turbo/cache"
+	"edgerouter/turbo/deploy"
 	"edgerouter/turbo/store"
 )
 
@@ -239,8 +240,14 @@ func TestBrokenDeploy(t *testing.T) {
 		files[fmt.Sprintf("f%02d.txt", i)] = fmt.Sprint("content ", i)
 	}
 	data := tarOf(t, files)
-	if _, err := Deploy(t.Context(), b.b, "site", "v1", bytes.NewReader(data[:len(data)/2]), DeployOptions{}); err == nil {
-		t.Fatal("half a tar was deployed")
+	ctx, stop := context.WithCancel(t.Context())
+	half := DeployOptions{Progress: func(p deploy.Progress) {
+		if p.Files == 20 {
+			stop()
+		}
+	}}
+	if _, err := Deploy(ctx, b.b, "site", "v1", bytes.NewReader(data), half); err == nil {
+		t.Fatal("a deploy that was broken off came to its end")
 	}
 	if _, err := b.b.Head(t.Context(), recordKey("site", "v1")); !errors.Is(err, bucket.ErrNotFound) {
 		t.Errorf("the record of a broken deploy: %v", err)

@@ -8,16 +8,18 @@ import (
 // preference is what a client takes, the best first.
 type preference struct {
 	order [cache.Encodings]cache.Encoding
+	q     [cache.Encodings]int // weights of order
 	n     int
 	// dcb and dcz: encodings with a dictionary are taken as well.
 	dcb, dcz bool
 }
 
-// ranked are the encodings in the order that we like them in.
-var ranked = [cache.Encodings]cache.Encoding{cache.Zstd, cache.Brotli, cache.Gzip, cache.Identity}
+// ranked are the encodings in the order in which they are made; of those that are
+// there the smallest is sent.
+var ranked = [cache.Encodings]cache.Encoding{cache.Brotli, cache.Zstd, cache.Gzip, cache.Identity}
 
 // parseAccept reads Accept-Encoding (RFC 9110 section 12.5.3). Of equal q-values
-// the order is zstd, br, gzip, identity. Identity stands at the end even if it is
+// the order is br, zstd, gzip, identity. Identity stands at the end even if it is
 // refused: there is nothing else to send before an encoding was made.
 func parseAccept(field []byte) (p preference) {
 	const unset = -1
@@ -63,10 +65,10 @@ func parseAccept(field []byte) (p preference) {
 		}
 		at := p.n
 		for at > 0 && q[p.order[at-1]] < q[e] {
-			p.order[at] = p.order[at-1]
+			p.order[at], p.q[at] = p.order[at-1], p.q[at-1]
 			at--
 		}
-		p.order[at] = e
+		p.order[at], p.q[at] = e, q[e]
 		p.n++
 	}
 	return p

@@ -19,6 +19,7 @@ type answer struct {
 	copy       *cache.Copy
 	encoding   cache.Encoding
 	delta      string // dcb or dcz
+	gzipped    bool   // by whoever made the file
 	dictionary content.ID
 	ranged     content.RangeVerdict
 	offset, n  int64 // of the range
@@ -155,6 +156,8 @@ func (a *answer) lines(dst []byte, status int) []byte {
 		dst = append(dst, "Content-Encoding: "...)
 		dst = append(dst, a.delta...)
 		dst = append(dst, "\r\n"...)
+	case a.gzipped:
+		dst = append(dst, "Content-Encoding: gzip\r\n"...)
 	case a.encoding != cache.Identity:
 		dst = append(dst, "Content-Encoding: "...)
 		dst = append(dst, a.encoding.String()...)

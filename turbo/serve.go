@@ -47,6 +47,11 @@ func (s *Site) resolve(r *request) (f file, status int, ok bool) {
 			return f, 200, true
 		}
 	}
+	return s.unknown(r)
+}
+
+// unknown finds the page for what the site does not have, or has answered itself.
+func (s *Site) unknown(r *request) (f file, status int, ok bool) {
 	if f, ok = s.page(s.fallback, s.opts.Fallback); ok {
 		return f, 200, true
 	}
@@ -124,6 +129,9 @@ func (s *Site) send(r *request, f file, status int) bool {
 			a.lost(o)
 			continue
 		}
+		if a.kind.Gzipped() {
+			a.gzipped = gzipMagic(body, opened)
+		}
 		s.stats.Hits.Add(1)
 		a.write(body, opened)
 		return true
@@ -133,6 +141,18 @@ func (s *Site) send(r *request, f file, status int) bool {
 		s.log.Error().Err(failure).Str("path", f.site.files.Path(f.i)).Str("manifest", s.name).Msg("a file of a site cannot be had")
 	}
 	return false
+}
+
+// gzipMagic reports whether a file is what its name says, a stream of gzip (RFC 1952
+// section 2.3.1).
+func gzipMagic(body []byte, opened *cache.File) bool {
+	if opened != nil {
+		body = make([]byte, 2)
+		if _, err := opened.ReadAt(body, 0); err != nil {
+			return false
+		}
+	}
+	return len(body) > 2 && body[0] == 0x1f && body[1] == 0x8b || opened != nil && body[0] == 0x1f && body[1] == 0x8b
 }
 
 // paged is the size from which on sending the pages of the disk copy is cheaper
@@ -172,19 +192,24 @@ func (a *answer) choose(s *Site, o *cache.Object) {
 	if len(r.dictionary) > 0 && a.status == 200 && a.chooseDelta(s, o, &p) {
 		return
 	}
-	wanted := false
-	for _, e := range p.order[:p.n] {
-		if e == cache.Identity {
+	// Of encodings with the same weight the smallest that is here. The first two of
+	// them are made: which one is smaller is known then, and gzip never is.
+	wanted, weight := 0, -1
+	for i, e := range p.order[:p.n] {
+		if a.encoding != cache.Identity && p.q[i] != weight || e == cache.Identity {
 			return
+		}
+		if weight != p.q[i] {
+			wanted, weight = 0, p.q[i]
 		}
 		if c := o.Copy(e); c != nil {
-			a.copy, a.encoding = c, e
-			return
-		}
-		if !wanted && !o.Settled(e) {
+			if a.encoding == cache.Identity || c.Size() < a.copy.Size() {
+				a.copy, a.encoding = c, e
+			}
+		} else if wanted < 2 && !o.Settled(e) {
 			o.Want(e)
-			wanted = true
 		}
+		wanted++
 	}
 }
 
@@ -215,6 +240,7 @@ func (a *answer) chooseDelta(s *Site, o *cache.Object, p *preference) bool {
 // lost forgets the copy that could not be read.
 func (a *answer) lost(o *cache.Object) {
 	if a.delta != "" {
+		o.LostDelta(a.copy)
 		a.r.dictionary = nil // the encodings without one will do
 		return
 	}
@@ -242,8 +268,10 @@ func (s *Site) handle(r *request, known bool) bool {
 	}
 	path, ok := content.RequestPath(r.room[:0], r.target)
 	if !ok {
-		r.fail(404, "there is no such file")
-		return true
+		// An encoded slash or a broken encoding is no file's path, and as unknown as others.
+		r.path = []byte("/")
+		f, status, ok := s.unknown(r)
+		return !ok || s.send(r, f, status)
 	}
 	r.path = path
 	return s.serve(r)

@@ -251,7 +251,7 @@ func checkGiven(t *testing.T, b *bed, e *Engine) {
 		o.Make(enc)
 	}
 	for accept, want := range map[string]string{
-		"gzip, deflate, br, zstd": "zstd", "gzip, deflate, br": "br", "gzip": "gzip", "deflate": "", "": "", "*": "zstd",
+		"gzip, deflate, br, zstd": "br", "gzip, deflate, br": "br", "gzip": "gzip", "deflate": "", "": "", "*": "br", "br;q=0.9, zstd": "zstd",
 		"gzip;q=1, br;q=0.5": "gzip", "zstd;q=0, br;q=0.1, *;q=0.2": "gzip", "identity;q=1, gzip;q=0.5": "", "br;q=0.9;x=y, gzip;q=0.901": "gzip",
 		"GZIP": "gzip", "identity, br": "br", "identity;q=0, gzip": "gzip", "br;q=2": "", "br;q=": "", "x-gzip": "gzip",
 	} {

@@ -6,8 +6,10 @@
 // come from is a function that the caller gives (Fetch). Its promises:
 //   - However many ask for an object, it is fetched once at a time, and a client
 //     that leaves does not stop that.
-//   - Every byte is checked against the hash when it arrives, and again when it
-//     is first read from disk after a start. What does not fit is thrown away.
+//   - Every byte is checked against the hash when it arrives, when it is first read
+//     from disk after a start, and after anybody has written to the file; open files
+//     are compared one after the other. Encodings have checksums of their own. What
+//     does not fit is thrown away.
 //   - Encodings are made in the background: quickly at first use, well later if
 //     there is more than one processor.
 //     They are kept only where they save more than 5%.
@@ -100,6 +102,7 @@ func Open(o Options) (*Cache, error) {
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.disk = newDisk(o.Dir, o.Disk, o.Log, &c.Stats, c.inUse)
 	c.queue = newQueue(o.Workers)
+	c.running.Go(c.sample)
 	return c, nil
 }
 

@@ -461,6 +461,9 @@ func TestBrokenDisk(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(c.disk.dir, filesArea)); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(c.disk.dir, filesArea), nil, 0o600); err != nil { // it is not made again
+		t.Fatal(err)
+	}
 	small, large := text(1, 5000), text(2, 500_000)
 	o := c.Object(content.IDOf(small))
 	cp, err := o.Load(t.Context(), from(small))

@@ -4,6 +4,8 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+
+	"edgerouter/turbo/content"
 )
 
 // Copy is the bytes of an object in one encoding. Bytes and size never change;
@@ -17,6 +19,9 @@ type Copy struct {
 	hits    atomic.Uint32
 	slot    int         // in the memory tier; guarded by its lock
 	touched atomic.Bool // its file's time of last use was set
+	sum     content.ID  // of the bytes; the object's id if they are not encoded
+	checked atomic.Pointer[stamp]
+	dropped atomic.Bool // its file was damaged
 }
 
 // Size is the number of bytes.
@@ -49,10 +54,13 @@ func (c *Copy) Read() ([]byte, error) {
 	defer f.Release()
 	b := make([]byte, c.size)
 	if n, err := f.ReadAt(b, 0); int64(n) < c.size {
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
+		if err != nil && err != io.EOF {
+			return nil, err
 		}
-		return nil, err
+		return nil, c.damaged(int64(n))
+	}
+	if content.IDOf(b) != c.sum {
+		return nil, c.damaged(c.size)
 	}
 	c.owner.cache.keep(c, b)
 	return b, nil
@@ -61,6 +69,10 @@ func (c *Copy) Read() ([]byte, error) {
 // Open returns the open disk copy. Whoever gets it calls Release.
 func (c *Copy) Open() (*File, error) {
 	if f := c.file.Load(); f != nil && f.acquire() {
+		if err := f.check(); err != nil {
+			f.Release()
+			return nil, err
+		}
 		c.hits.Add(1)
 		return f, nil
 	}
@@ -73,7 +85,7 @@ func (c *Copy) Open() (*File, error) {
 	}
 	info, err := opened.Stat()
 	if err == nil && info.Size() != c.size {
-		err = io.ErrUnexpectedEOF // somebody else has written to it
+		err = c.damaged(info.Size()) // somebody else has written to it
 	}
 	if err != nil {
 		opened.Close()
@@ -82,8 +94,12 @@ func (c *Copy) Open() (*File, error) {
 	if !c.touched.Swap(true) {
 		c.owner.cache.disk.touch(c.path, info)
 	}
-	f := &File{File: opened, copy: c}
+	f := &File{File: opened, copy: c, fd: opened.Fd()}
 	f.refs.Store(2) // the caller's and the tier's
+	if err := f.check(); err != nil {
+		opened.Close()
+		return nil, err
+	}
 	if !c.owner.cache.files.add(f) {
 		f.refs.Store(1)
 	}
@@ -109,6 +125,7 @@ type File struct {
 	*os.File
 	copy *Copy
 	refs atomic.Int32
+	fd   uintptr
 	slot int // in openFiles; guarded by its lock
 }
 

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"slices"
@@ -99,6 +100,9 @@ func (o *Object) addDelta(d delta) bool {
 func (o *Object) setDelta(d delta) {
 	for {
 		old := o.deltas.Load()
+		if old == nil {
+			return
+		}
 		next := slices.Clone(*old)
 		for i := range next {
 			if next[i].dictionary == d.dictionary && next[i].encoding == d.encoding {
@@ -106,6 +110,25 @@ func (o *Object) setDelta(d delta) {
 			}
 		}
 		if o.deltas.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
+// LostDelta is told of a delta that could not be read: it is made again when it
+// is wanted.
+func (o *Object) LostDelta(c *Copy) { o.dropDelta(c) }
+
+func (o *Object) dropDelta(c *Copy) {
+	for {
+		old := o.deltas.Load()
+		if old == nil || !slices.ContainsFunc(*old, func(d delta) bool { return d.copy == c }) {
+			return
+		}
+		next := slices.DeleteFunc(slices.Clone(*old), func(d delta) bool { return d.copy == c })
+		if o.deltas.CompareAndSwap(old, &next) {
+			o.cache.memory.drop(c)
+			o.cache.files.drop(c)
 			return
 		}
 	}
@@ -137,7 +160,7 @@ func (o *Object) makeDelta(dictionary *Object, e DeltaEncoding) (*Copy, error) {
 		return nil, err
 	}
 	c := o.cache
-	w := &spool{disk: c.disk}
+	w := &spool{disk: c.disk, hash: sha256.New()}
 	defer w.abandon()
 	if _, err := w.Write(encoded); err != nil {
 		return nil, err
@@ -166,6 +189,9 @@ func (c *Copy) all() ([]byte, error) {
 	b := make([]byte, c.size)
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, c.size), b); err != nil {
 		return nil, err
+	}
+	if content.IDOf(b) != c.sum {
+		return nil, c.damaged(c.size)
 	}
 	return b, nil
 }

@@ -162,7 +162,12 @@ func (d *disk) touch(path string, info fs.FileInfo) {
 
 // create begins a file, which finish or os.Remove ends.
 func (d *disk) create() (*os.File, error) {
-	w, err := os.CreateTemp(filepath.Join(d.dir, filesArea), partial+"*")
+	folder := filepath.Join(d.dir, filesArea)
+	var w *os.File
+	err := d.again(folder, func() (err error) {
+		w, err = os.CreateTemp(folder, partial+"*")
+		return err
+	})
 	return w, d.failed(err)
 }
 
@@ -170,6 +175,9 @@ func (d *disk) create() (*os.File, error) {
 func (d *disk) finish(w *os.File, path string, size int64) error {
 	err := w.Close()
 	if err == nil {
+		if _, gone := os.Stat(filepath.Dir(path)); gone != nil {
+			_ = os.MkdirAll(filepath.Dir(path), 0o700)
+		}
 		err = os.Rename(w.Name(), path)
 	}
 	if err != nil {

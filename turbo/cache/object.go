@@ -175,7 +175,7 @@ func (o *Object) fromDisk() bool {
 		c.disk.remove(path, size)
 		return false
 	}
-	o.publish(Identity, &Copy{owner: o, size: size, path: path}, small.whole(size))
+	o.publish(Identity, &Copy{owner: o, size: size, path: path, sum: o.id}, small.whole(size))
 	return true
 }
 

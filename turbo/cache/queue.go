@@ -120,9 +120,9 @@ func (o *Object) encodedOnDisk(e Encoding) bool {
 	defer f.Close()
 	var small smallBody
 	size := &counter{}
-	hash := sha256.New()
+	hash, sum := sha256.New(), sha256.New()
 	err = func() error {
-		r, end, err := decompressor(io.TeeReader(f, io.MultiWriter(&small, size)), e)
+		r, end, err := decompressor(io.TeeReader(f, io.MultiWriter(&small, size, sum)), e)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (o *Object) encodedOnDisk(e Encoding) bool {
 		if _, err = io.Copy(hash, r); err != nil {
 			return err
 		}
-		_, err = io.Copy(io.MultiWriter(&small, size), f) // what the decoder did not need
+		_, err = io.Copy(io.MultiWriter(&small, size, sum), f) // what the decoder did not need
 		return err
 	}()
 	if err == nil && content.ID(hash.Sum(nil)) != o.id {
@@ -147,7 +147,7 @@ func (o *Object) encodedOnDisk(e Encoding) bool {
 		c.disk.remove(path, size.n)
 		return false
 	}
-	o.publish(e, &Copy{owner: o, size: size.n, path: path}, small.whole(size.n))
+	o.publish(e, &Copy{owner: o, size: size.n, path: path, sum: content.ID(sum.Sum(nil))}, small.whole(size.n))
 	return true
 }
 
@@ -183,13 +183,15 @@ func (o *Object) encode(e Encoding, how effort) (improvable bool) {
 	if identity.size == 0 || identity.size > mostCoded {
 		return give(stateUseless)
 	}
-	w := &spool{disk: c.disk, limit: identity.size - identity.size/20} // it saves more than 5%
+	w := &spool{disk: c.disk, hash: sha256.New(), limit: identity.size - identity.size/20} // it saves more than 5%
 	defer w.abandon()
 	err := o.compress(c.ctx, w, identity, e, how, &room)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		give(stateUseless)
 		return how == quick
+	case errors.Is(err, errDamaged):
+		return give(stateUnknown) // it is made when the file is here again
 	case err != nil:
 		if c.ctx.Err() == nil {
 			c.log.Error().Err(err).Str("object", o.id.String()).Str("encoding", e.String()).Msg("a file could not be compressed")
@@ -250,9 +252,11 @@ func (o *Object) compress(ctx context.Context, w io.Writer, identity *Copy, e En
 	}
 	defer f.Release()
 	buf := make([]byte, min(n, identity.size))
+	hash := sha256.New() // an encoding of damaged bytes would look sound for ever
 	for at := int64(0); at < identity.size; {
 		got, err := f.ReadAt(buf[:min(int64(len(buf)), identity.size-at)], at)
 		if got > 0 {
+			hash.Write(buf[:got])
 			if err := next(buf[:got], at); err != nil {
 				return err
 			}
@@ -260,6 +264,10 @@ func (o *Object) compress(ctx context.Context, w io.Writer, identity *Copy, e En
 		if at += int64(got); err != nil && at < identity.size {
 			return err
 		}
+	}
+	if content.ID(hash.Sum(nil)) != o.id {
+		o.Lost(Identity, identity)
+		return identity.damaged(identity.size)
 	}
 	return z.Close()
 }

@@ -3,13 +3,15 @@ package cache
 import (
 	"hash"
 	"os"
+
+	"edgerouter/turbo/content"
 )
 
 // spool takes content in: it is hashed, and written to a new file. What is small is
 // kept in memory, and written at the end, at once; then a disk that fails does no harm.
 type spool struct {
 	disk    *disk
-	hash    hash.Hash // nil: not needed
+	hash    hash.Hash
 	small   smallBody
 	size    int64
 	limit   int64 // 0: none
@@ -22,9 +24,7 @@ func (s *spool) Write(p []byte) (int, error) {
 	if s.size += int64(len(p)); s.limit > 0 && s.size > s.limit {
 		return 0, ErrTooLarge
 	}
-	if s.hash != nil {
-		s.hash.Write(p)
-	}
+	s.hash.Write(p)
 	before := s.small.b
 	if s.small.Write(p); !s.small.over {
 		return len(p), nil
@@ -69,7 +69,24 @@ func (s *spool) copy(o *Object, suffix string) (*Copy, []byte, error) {
 		}
 		path = ""
 	}
-	return &Copy{owner: o, size: s.size, path: path}, body, nil
+	cp := &Copy{owner: o, size: s.size, path: path, sum: content.ID(s.hash.Sum(nil))}
+	cp.stamped()
+	return cp, body, nil
+}
+
+// stamped notes what the file system says of a file whose bytes are known.
+func (c *Copy) stamped() {
+	if c.path == "" {
+		return
+	}
+	f, err := os.Open(c.path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if s, err := stampOf(f.Fd(), f); err == nil && s.size == c.size {
+		c.checked.Store(&s)
+	}
 }
 
 // abandon removes what copy has not taken.

@@ -196,11 +196,14 @@ func TestKind(t *testing.T) {
 		"/facade.js":                 "text/javascript; charset=utf-8 z",
 		"/deadbeef.js":               "text/javascript; charset=utf-8 z",
 		"/release2026.zip":           "application/zip",
-		"/LICENSE":                   "application/octet-stream",
-		"/.htaccess":                 "application/octet-stream",
-		"/a.unknown":                 "application/octet-stream",
-		"/mod.wasm":                  "application/wasm z",
-		"/favicon.ico":               "image/x-icon z",
+		"/LICENSE":                   "text/plain; charset=utf-8 z",
+		"/a.wgsl":                    "text/wgsl; charset=utf-8 z", "/a.scss": "text/plain; charset=utf-8 z", "/a.tsx": "text/plain; charset=utf-8 z", "/a.jsx": "text/jsx; charset=utf-8 z",
+		"/a.vue": "text/plain; charset=utf-8 z", "/a.json5": "application/json5 z", "/a.svgz": "image/svg+xml", "/lib.d.ts": "text/plain; charset=utf-8 z", "/part1.ts": "video/mp2t",
+		"/.well-known/apple-app-site-association": "application/json z",
+		"/.htaccess":   "application/octet-stream",
+		"/a.unknown":   "application/octet-stream",
+		"/mod.wasm":    "application/wasm z",
+		"/favicon.ico": "image/x-icon z",
 	} {
 		k := KindOf(path)
 		got := k.Type()

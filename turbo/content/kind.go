@@ -20,6 +20,10 @@ func (k Kind) Type() string { return types[k.mime].name }
 // Compressible says whether compression is of use for files of this type.
 func (k Kind) Compressible() bool { return types[k.mime].compressible }
 
+// Gzipped reports whether files of the kind are compressed, and meant to be sent
+// with Content-Encoding: gzip.
+func (k Kind) Gzipped() bool { return types[k.mime].extensions == "svgz" }
+
 // HTML reports whether the file is a page, which links to the others: a browser
 // that kept it for ever would never see another version of the site.
 func (k Kind) HTML() bool {

@@ -15,7 +15,7 @@ var types = [...]mimeType{
 	{"text/html; charset=utf-8", true, "html htm xhtm"},
 	{"text/css; charset=utf-8", true, "css"},
 	{"text/javascript; charset=utf-8", true, "js mjs cjs"}, // RFC 9239
-	{"application/json", true, "json map"},
+	{"application/json", true, "json map topojson har"},
 	{"application/manifest+json", true, "webmanifest"},
 	{"application/ld+json", true, "jsonld"},
 	{"application/geo+json", true, "geojson"},
@@ -24,8 +24,29 @@ var types = [...]mimeType{
 	{"application/rss+xml", true, "rss"},
 	{"application/atom+xml", true, "atom"},
 	{"image/svg+xml", true, "svg"},
+	{"image/svg+xml", false, "svgz"}, // compressed already, see Kind.Gzipped
 	{"application/wasm", true, "wasm"},
-	{"text/plain; charset=utf-8", true, "txt text log conf ini"},
+	{"text/plain; charset=utf-8", true, "txt text log conf ini scss sass less styl tsx mts cts vue svelte astro mdx coffee flow hbs mustache njk pug ejs liquid glsl frag vert graphql gql proto properties diff patch sh py rb rs go java c h cpp cs php lock"},
+	{"text/jsx; charset=utf-8", true, "jsx"},
+	{"text/wgsl; charset=utf-8", true, "wgsl"},
+	{"text/tab-separated-values; charset=utf-8", true, "tsv"},
+	{"text/vcard; charset=utf-8", true, "vcf"},
+	{"application/json5", true, "json5 jsonc"},
+	{"application/x-ndjson", true, "ndjson jsonl"},
+	{"application/importmap+json", true, "importmap"},
+	{"application/gpx+xml", true, "gpx"},
+	{"application/vnd.google-earth.kml+xml", true, "kml"},
+	{"application/xslt+xml", true, "xslt"},
+	{"application/rdf+xml", true, "rdf"},
+	{"model/obj", true, "obj"},
+	{"model/mtl", true, "mtl"},
+	{"model/stl", true, "stl"},
+	{"image/ktx2", false, "ktx2"},
+	{"audio/webm", false, "weba"},
+	{"audio/midi", false, "mid midi"},
+	{"image/jp2", false, "jp2"},
+	{"image/heif", false, "heif"},
+	{"model/vnd.usdz+zip", false, "usdz"},
 	{"text/markdown; charset=utf-8", true, "md markdown"},
 	{"text/csv; charset=utf-8", true, "csv"},
 	{"text/vtt; charset=utf-8", true, "vtt"},
@@ -95,7 +116,28 @@ var byExtension = func() map[string]uint8 {
 	return m
 }()
 
+// byName are types of files without an extension: what RFC 8615 and operating
+// systems look for under fixed names, and texts that come with packages.
+var byName = func() map[string]uint8 {
+	m := map[string]uint8{}
+	for extension, names := range map[string]string{
+		"json": "apple-app-site-association openid-configuration oauth-authorization-server oauth-protected-resource nodeinfo",
+		"txt":  "LICENSE LICENCE README CHANGELOG CHANGES NOTICE AUTHORS CONTRIBUTORS COPYING CNAME",
+	} {
+		for _, name := range strings.Fields(names) {
+			m[name] = byExtension[extension]
+		}
+	}
+	return m
+}()
+
 func mimeOf(name string) uint8 {
+	if i, ok := byName[name]; ok {
+		return i
+	}
+	if strings.HasSuffix(name, ".d.ts") { // declarations of TypeScript, and no video
+		return byExtension["mts"]
+	}
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 {
 		return 0

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -161,13 +162,66 @@ func again(ctx context.Context, f func() error) error {
 	}
 }
 
+// checkNames reads a tar once for what is refused in it, before anything is sent,
+// and returns it from its beginning. What cannot be read twice is kept in a
+// temporary file, as small as it came.
+func checkNames(ctx context.Context, tar io.Reader, temp string) (again io.Reader, end func(), err error) {
+	end = func() {}
+	// A pipe is a file whose Seek fails.
+	in, ok := tar.(io.ReadSeeker)
+	var start int64
+	if ok {
+		start, err = in.Seek(0, io.SeekCurrent)
+	}
+	if !ok || err != nil {
+		w, err := os.CreateTemp(temp, "edgerouter-deploy-*")
+		if err != nil {
+			return nil, nil, fmt.Errorf("a temporary file for the tar: %w", err)
+		}
+		os.Remove(w.Name()) // it goes away by itself, however this process ends
+		end = func() { w.Close() }
+		kept := &keeping{w: w}
+		if _, err := io.Copy(kept, tar); err != nil {
+			end()
+			if kept.err != nil {
+				return nil, nil, fmt.Errorf("keeping the tar until its names are checked: %w (TMPDIR names the folder)", kept.err)
+			}
+			return nil, nil, fmt.Errorf("reading the tar: %w", err)
+		}
+		if _, err := w.Seek(0, io.SeekStart); err != nil {
+			end()
+			return nil, nil, err
+		}
+		in, start = w, 0
+	}
+	err = readTar(in, func(path string, size int64, r io.Reader) error {
+		if _, err := io.CopyN(io.Discard, r, size); err != nil {
+			return cutOff(path, err)
+		}
+		return ctx.Err()
+	})
+	if err == nil {
+		_, err = in.Seek(start, io.SeekStart)
+	}
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return in, end, nil
+}
+
 // EachFile reads a tar and hands its files to take, Parallel of them at a time,
 // until one of them or the tar fails. A File is valid until take returns.
 func EachFile(ctx context.Context, tar io.Reader, temp string, take func(ctx context.Context, f *File) error) error {
+	tar, end, err := checkNames(ctx, tar, temp)
+	if err != nil {
+		return err
+	}
+	defer end()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(Parallel)
 	files := 0
-	err := readTar(tar, func(path string, size int64, r io.Reader) error {
+	err = readTar(tar, func(path string, size int64, r io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -55,6 +55,69 @@ func stores(t *testing.T, test func(t *testing.T, s store.Store)) {
 }
 
 // TestGivenSite deploys the given tar and gets the given ids.
+// TestRefusedNamesSendNothing: what a deploy refuses is found before anything is
+// sent, also in what can be read only once.
+func TestRefusedNamesSendNothing(t *testing.T) {
+	for _, last := range []string{"../up.txt", "a.txt", "/absolute.txt", "b\\c.txt"} {
+		for _, once := range []bool{false, true} {
+			var b bytes.Buffer
+			w := tar.NewWriter(&b)
+			for _, name := range []string{"a.txt", "z.txt", last} {
+				w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: 1})
+				w.Write([]byte("x"))
+			}
+			w.Close()
+			s, err := store.OpenFolder(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var in io.Reader = bytes.NewReader(b.Bytes())
+			if once {
+				in = io.MultiReader(in)
+			}
+			if _, err := Tar(t.Context(), s, "p", in, Options{Temp: t.TempDir()}); !errors.Is(err, ErrTar) {
+				t.Errorf("%q: %v", last, err)
+			}
+			_ = s.List(t.Context(), store.Files, func(store.Item) error { t.Errorf("%q: a file was sent", last); return nil })
+		}
+	}
+}
+
+// TestLeftovers: prune removes what a killed deploy left half written, and leaves
+// what one that is under way is writing.
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, young := filepath.Join(dir, "files", ".new-1"), filepath.Join(dir, "manifests", ".new-2")
+	for _, path := range []string{old, young} {
+		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(old, before, before); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Prune(t.Context(), s, PruneOptions{Keep: 1, DryRun: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); err != nil {
+		t.Error("a dry run has deleted")
+	}
+	if _, err := Prune(t.Context(), s, PruneOptions{Keep: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); err == nil {
+		t.Error("an old leftover is there still")
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Error("a deploy under way has lost its file")
+	}
+}
+
 func TestGivenSite(t *testing.T) {
 	at, err := time.Parse(time.RFC3339Nano, "2026-11-22T07:33:53.921554625Z")
 	if err != nil {

@@ -107,6 +107,14 @@ func Prune(ctx context.Context, s store.Store, o PruneOptions) (Pruned, error) {
 	if o.DryRun {
 		return out, nil
 	}
+	// What a deploy that was killed left in the middle of a file.
+	if l, ok := s.(interface {
+		Leftovers(ctx context.Context, before time.Time) error
+	}); ok {
+		if err := l.Leftovers(ctx, young); err != nil {
+			return Pruned{}, err
+		}
+	}
 	if err := s.Delete(ctx, store.Manifests, old...); err != nil {
 		return Pruned{}, err
 	}

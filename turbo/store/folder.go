@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"edgerouter/turbo/content"
 )
@@ -84,7 +86,7 @@ func (f *Folder) Put(_ context.Context, area Area, id content.ID, o Object) (err
 			err = fmt.Errorf("writing into the store %s: %w", f, err)
 		}
 	}()
-	w, err := os.CreateTemp(filepath.Dir(at), ".new-*")
+	w, err := os.CreateTemp(filepath.Dir(at), unfinished+"*")
 	if err != nil {
 		return err
 	}
@@ -137,6 +139,32 @@ func (f *Folder) Delete(_ context.Context, area Area, ids ...content.ID) error {
 	}
 	return nil
 }
+
+// Leftovers removes what writes that were killed left before a time. A deploy that
+// is under way writes to younger ones.
+func (f *Folder) Leftovers(ctx context.Context, before time.Time) error {
+	for _, area := range []Area{Files, Manifests} {
+		entries, err := os.ReadDir(filepath.Join(f.path, string(area)))
+		if err != nil {
+			return fmt.Errorf("listing the store %s: %w", f, err)
+		}
+		for _, e := range entries {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if info, err := e.Info(); err != nil || !strings.HasPrefix(e.Name(), unfinished) || !info.Mode().IsRegular() || !info.ModTime().Before(before) {
+				continue
+			}
+			if err := os.Remove(filepath.Join(f.path, string(area), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("deleting from the store %s: %w", f, err)
+			}
+		}
+	}
+	return nil
+}
+
+// unfinished begins the names of files that are being written.
+const unfinished = ".new-"
 
 // Bytes is an Object of bytes in memory.
 func Bytes(b []byte, contentType string) Object {
