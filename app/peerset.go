@@ -127,16 +127,21 @@ type HealthCheck struct {
 	Unhealthy int `json:"unhealthy,omitempty" min:"1" default:"3"`
 }
 
-// PassiveHealth ejects a peer that fails real requests: Failures within Window
-// eject it for Eject, doubling up to MaxEject; never more than half of the
-// peers at once. It is on by default; Off turns it off.
+// PassiveHealth ejects a peer that fails real requests: Failures in a row within
+// Window, or Failures that are Share percent of the requests in Window, eject it
+// for Eject, doubling up to MaxEject; never more than half of the peers at once. It is on by default; Off turns it off.
 type PassiveHealth struct {
 	// Off turns ejection off.
 	Off bool `json:"off,omitempty" default:"false"`
-	// Failures within Window that eject a peer.
+	// Failures that eject a peer: in a row, or as Share of the requests; within Window.
 	Failures int `json:"failures,omitempty" min:"1" default:"5"`
 	// Window in which failures are counted.
 	Window Duration `json:"window,omitempty" default:"10s"`
+	// Share of the requests in Window, in percent, that has to fail when the failures
+	// are not in a row.
+	Share int `json:"share,omitempty" min:"1" max:"100" default:"20"`
+	// MinRequests in Window before Share counts.
+	MinRequests int `json:"min_requests,omitempty" min:"1" default:"20"`
 	// Eject is how long the first ejection lasts; each further one is twice as long.
 	Eject Duration `json:"eject,omitempty" default:"5s"`
 	// MaxEject is the longest ejection.

@@ -107,7 +107,8 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		Turbo:      e.sites.engine,
 		Sites:      e.sites.s3(),
 		CacheStats: &e.sites.caching,
-		Upstream:   upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token)},
+		Upstream: upstream.Deps{Log: log, Stats: e.upstream, StickyKey: stickyKey(token),
+			PeerChanged: func(c upstream.PeerChange) { e.gateway.PeerChanged(c) }},
 		Resolve: func(a app.Application) (app.Application, []app.Problem) {
 			return app.ResolveAll(a, os.ReadFile, os.LookupEnv)
 		},

@@ -89,6 +89,8 @@ func writePeers(w io.Writer, s *gateway.Snapshot) {
 	for _, m := range []series{
 		{"er_peer_up", "gauge", "1 for a peer that takes requests.", is("up")},
 		{"er_peer_ejected", "gauge", "1 for a peer that passive health keeps out.", is("ejected")},
+		{"er_peer_ejections_total", "counter", "Ejections of the peer by passive health.", func(p upstream.PeerStatus) float64 { return float64(p.Ejections) }},
+		{"er_peer_returns_total", "counter", "Ejections of the peer that are over.", func(p upstream.PeerStatus) float64 { return float64(p.Returns) }},
 		{"er_peer_in_flight", "gauge", "Requests that the peer is working on.", func(p upstream.PeerStatus) float64 { return float64(p.InFlight) }},
 		{"er_peer_requests_total", "counter", "Requests that were handed to the peer.", func(p upstream.PeerStatus) float64 { return float64(p.Requests) }},
 		{"er_peer_failures_total", "counter", "Requests that the peer failed.", func(p upstream.PeerStatus) float64 { return float64(p.Failures) }},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edgerouter/app"
+	"edgerouter/upstream"
 )
 
 // eventBuffer is how many changes a subscriber may be behind before it misses some.
@@ -17,6 +18,8 @@ type Event struct {
 	Changes    []AppChange   `json:"changes"`
 	Conflicts  []Conflict    `json:"conflicts,omitempty"` // those that are new
 	Problems   []app.Problem `json:"problems,omitempty"`  // those that are new
+	// Peers are ejections by passive health and returns; such an event has no changes.
+	Peers []upstream.PeerChange `json:"peers,omitempty"`
 	// Missed is how many events before this one the subscriber was too slow for.
 	Missed int `json:"missed,omitempty"`
 }
@@ -58,6 +61,11 @@ func (g *Gateway) Subscribe() (events <-chan Event, cancel func()) {
 	}
 	b.subs[s] = struct{}{}
 	return s.ch, func() { b.remove(s) }
+}
+
+// PeerChanged hands on what happened to a peer, as an event. It does not wait.
+func (g *Gateway) PeerChanged(c upstream.PeerChange) {
+	g.events.send(Event{Generation: g.Snapshot().Generation, At: time.Now(), Changes: []AppChange{}, Peers: []upstream.PeerChange{c}})
 }
 
 func (b *broadcaster) remove(s *subscriber) {

@@ -50,8 +50,12 @@ func TestEjectsAfterFailures(t *testing.T) {
 	if s.out(0) {
 		t.Error("ejected after 4 failures")
 	}
-	s.end(0, outcomeOK, 100) // successes between do not excuse failures
-	s.end(0, outcomeCanceled, 100)
+	s.end(0, outcomeOK, 1) // a success between ends the row
+	s.end(0, outcomeFailed, 4)
+	s.end(0, outcomeCanceled, 100) // that says nothing
+	if s.out(0) {
+		t.Error("ejected after 4 failures in a row")
+	}
 	s.end(0, outcomeFailed, 1)
 	if !s.out(0) {
 		t.Error("not ejected after 5 failures")
@@ -201,7 +205,7 @@ func TestOnEject(t *testing.T) {
 		got = append(got, p.addr.Raw+" "+d.String()+" "+reason)
 	}
 	s.end(1, outcomeFailed, 9)
-	if len(got) != 1 || got[0] != testAddr(1)+" 5s 2 failed requests within 10s" {
+	if len(got) != 1 || got[0] != testAddr(1)+" 5s 2 failed requests in a row within 10s" {
 		t.Errorf("%q", got)
 	}
 }
@@ -241,5 +245,60 @@ func TestHalfUnderRace(t *testing.T) {
 	}
 	if out != 4 {
 		t.Errorf("%d of 8 ejected", out)
+	}
+}
+
+// TestEjectsByShare: failures between successes eject where they are a share of
+// enough requests, however many requests there are.
+func TestEjectsByShare(t *testing.T) {
+	for _, c := range []struct {
+		every, requests int // one of so many fails
+		opts            app.PassiveHealth
+		want            bool
+	}{
+		{1000, 100_000, app.PassiveHealth{}, false},
+		{10, 100_000, app.PassiveHealth{}, false},
+		{3, 300, app.PassiveHealth{}, true},
+		{2, 18, app.PassiveHealth{}, false}, // too few requests
+		{2, 20, app.PassiveHealth{}, true},
+		{10, 1000, app.PassiveHealth{Share: 5}, true},
+		{2, 1000, app.PassiveHealth{Share: 60}, false},
+		{2, 8, app.PassiveHealth{MinRequests: 5, Failures: 3}, true},
+	} {
+		s := clocked(t, 2, c.opts)
+		out := false
+		for i := range c.requests {
+			if i%c.every == c.every-1 {
+				s.end(0, outcomeFailed, 1)
+			} else {
+				s.end(0, outcomeOK, 1)
+			}
+			s.now = s.now.Add(time.Millisecond)
+			out = out || s.out(0)
+		}
+		if out != c.want {
+			t.Errorf("one of %d fails, %d requests, %+v: ejected is %v", c.every, c.requests, c.opts, out)
+		}
+	}
+}
+
+// TestReturnsAreTold: each ejection has one end, told once.
+func TestReturnsAreTold(t *testing.T) {
+	s := clocked(t, 2, app.PassiveHealth{})
+	n := 0
+	s.ejector.onReturn = func(*peer) { n++ }
+	for i := range 3 {
+		s.end(0, outcomeFailed, 5)
+		if st := s.peers()[0].status(s.now); st.Ejections != uint64(i+1) || st.Returns != uint64(i) || n != i {
+			t.Errorf("%+v, told %d returns", st, n)
+		}
+		s.outFor(0)
+	}
+	s.end(0, outcomeFailed, 5)
+	p := s.peers()[0]
+	p.setDown("test")
+	p.setUp() // pardoned
+	if n != 4 || p.status(s.now).Returns != 4 {
+		t.Errorf("told %d returns", n)
 	}
 }

@@ -171,6 +171,11 @@ type peer struct {
 	ejectedUntil atomic.Int64  // unix nanoseconds; 0: not ejected
 	probation    atomic.Int64  // unix nanoseconds; a success after it lowers the next ejection's length; 0: none to lower
 	reason       atomic.Pointer[string]
+	windowEnd    atomic.Int64 // of passive health, unix nanoseconds; see ejector.roll
+	failing      atomic.Int32 // 1: the last request that ended failed
+	canceled     atomic.Uint64
+	ejections    atomic.Uint64
+	returns      atomic.Uint64
 
 	_        [64]byte
 	inFlight atomic.Int64
@@ -200,9 +205,15 @@ const latencyShare = 8
 // end is begin's counterpart. latencyNanos counts only when o is outcomeOK: a
 // refused connection is quick, which says nothing good. now is unix nanoseconds.
 func (p *peer) end(o outcome, latencyNanos int64, now int64) {
+	if p.ejector != nil && now >= p.windowEnd.Load() {
+		p.ejector.roll(p, now)
+	}
 	p.inFlight.Add(-1)
 	switch o {
 	case outcomeOK:
+		if p.failing.Load() != 0 {
+			p.failing.Store(0)
+		}
 		old := p.latency.Load()
 		if old == 0 {
 			old = latencyNanos
@@ -211,6 +222,8 @@ func (p *peer) end(o outcome, latencyNanos int64, now int64) {
 		if t := p.probation.Load(); t != 0 && now >= t {
 			p.ejector.succeeded(p, now)
 		}
+	case outcomeCanceled:
+		p.canceled.Add(1)
 	case outcomeFailed:
 		p.failures.Add(1)
 		if p.ejector != nil {
@@ -229,7 +242,7 @@ func (p *peer) ejected(now int64) bool {
 	if now < until {
 		return true
 	}
-	p.ejectedUntil.CompareAndSwap(until, 0)
+	p.comeBack(until)
 	return false
 }
 
@@ -271,7 +284,9 @@ type PeerStatus struct {
 	Weight       int        `json:"weight"`
 	Requests     uint64     `json:"requests"` // since it was built
 	Failures     uint64     `json:"failures"`
-	LatencyMS    float64    `json:"latency_ms"` // moving average of successful requests
+	Ejections    uint64     `json:"ejections,omitempty"` // by passive health
+	Returns      uint64     `json:"returns,omitempty"`   // of those, that are over
+	LatencyMS    float64    `json:"latency_ms"`          // moving average of successful requests
 	EjectedUntil *time.Time `json:"ejected_until,omitempty"`
 }
 
@@ -295,6 +310,8 @@ func (p *peer) status(now time.Time) PeerStatus {
 		Weight:    int(p.weight.Load()),
 		Requests:  p.requests.Load(),
 		Failures:  p.failures.Load(),
+		Ejections: p.ejections.Load(),
+		Returns:   p.returns.Load(),
 		LatencyMS: float64(p.latency.Load()) / float64(time.Millisecond),
 	}
 	flags, until := p.flags.Load(), p.ejectedUntil.Load()

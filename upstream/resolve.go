@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,8 @@ type targets struct {
 	fixed bool                      // host is an IP address: there is nothing to look up
 	list  atomic.Pointer[[]*target] // nil until the first look-up
 	next  atomic.Uint64
+	moved func()        // may be nil: told when connect found other addresses
+	again atomic.Int64  // unix nanoseconds; not before this does a refusal make connect look the name up
 	first chan struct{} // holds one token: whoever takes it does the first look-up
 }
 
@@ -138,7 +141,40 @@ func (d *dialer) connect(ctx context.Context, t *targets, timeout time.Duration)
 			return nil, err
 		}
 	}
-	list := *t.list.Load()
+	conn, err := d.connectTo(ctx, *t.list.Load(), t)
+	if err == nil || !unreachable(err) || !t.mayLookAgain(d.now().UnixNano()) {
+		return conn, err
+	}
+	// A container that was replaced has another address.
+	changed, failed := t.lookup(ctx, d.resolver)
+	if failed != nil || !changed {
+		return nil, err
+	}
+	if t.moved != nil {
+		t.moved()
+	}
+	return d.connectTo(ctx, *t.list.Load(), t)
+}
+
+// unreachable says whether nobody listens at an address, or nobody is there.
+func unreachable(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
+}
+
+// lookAgain is how often refusals make one name be looked up, at most.
+const lookAgain = time.Second
+
+// mayLookAgain says whether a refusal may look the name up, and has it to itself then.
+func (t *targets) mayLookAgain(now int64) bool {
+	if t.fixed {
+		return false
+	}
+	before := t.again.Load()
+	return now >= before && t.again.CompareAndSwap(before, now+int64(lookAgain))
+}
+
+// connectTo is connect without the look-ups.
+func (d *dialer) connectTo(ctx context.Context, list []*target, t *targets) (net.Conn, error) {
 	if len(list) == 1 {
 		return d.dial(ctx, "tcp", list[0].dial)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -389,4 +390,41 @@ func TestTargetsKeepKnowledge(t *testing.T) {
 	if l := *p.list.Load(); l[0].badUntil.Load() != 77 || l[1].badUntil.Load() != 0 {
 		t.Error("forgotten")
 	}
+}
+
+// TestLooksUpAfterRefusal: a name whose address changed is looked up again when a
+// connection is refused, at once and once a second at most.
+func TestLooksUpAfterRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ip := netip.MustParseAddr("10.0.0.1")
+		lookups, moved := 0, 0
+		d := &dialer{now: time.Now, resolver: lookupFunc(func() []netip.Addr { lookups++; return []netip.Addr{ip} }),
+			dial: func(_ context.Context, _, address string) (net.Conn, error) {
+				if address == "10.0.0.2:80" {
+					return nil, nil
+				}
+				return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+			}}
+		to := newTargets(address{Host: "a", Port: 80})
+		to.moved = func() { moved++ }
+		for range 10 {
+			if _, err := d.connect(t.Context(), to, time.Second); err == nil {
+				t.Fatal("connected")
+			}
+		}
+		if lookups != 2 {
+			t.Errorf("%d look-ups, want the first and one more", lookups)
+		}
+		ip = netip.MustParseAddr("10.0.0.2")
+		time.Sleep(lookAgain)
+		if _, err := d.connect(t.Context(), to, time.Second); err != nil || lookups != 3 || moved != 1 {
+			t.Errorf("%v after %d look-ups, told %d times", err, lookups, moved)
+		}
+	})
+}
+
+type lookupFunc func() []netip.Addr
+
+func (f lookupFunc) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return f(), nil
 }

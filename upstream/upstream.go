@@ -50,6 +50,9 @@ type Deps struct {
 	// DrainGrace is how long requests and upgraded connections may go on at a
 	// peer that has left; 0: DefaultDrainGrace.
 	DrainGrace time.Duration
+	// PeerChanged, when set, is told of ejections and returns. It must be quick and
+	// must not call back.
+	PeerChanged func(PeerChange)
 }
 
 // Set is a running peer_set. It is safe for concurrent use.
@@ -126,6 +129,7 @@ func New(id string, opts app.PeerSetOpts, deps Deps) (*Set, error) {
 	if s.balancer, err = newBalancer(peers, opts, clock); err != nil {
 		return nil, err
 	}
+	s.tellEjections(deps.PeerChanged)
 	if deps.StickyKey != nil {
 		s.balancer.useStickyKey(deps.StickyKey)
 	}
@@ -141,6 +145,7 @@ func clock() time.Time { return wire.At(wire.Now()) }
 func (s *Set) newPeer(a address) *peer {
 	p := newPeer(a)
 	p.conns = s.newPool(p)
+	p.dials.moved = p.conns.closeIdle
 	return p
 }
 
