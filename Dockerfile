@@ -2,7 +2,7 @@
 #
 #   docker build -t edgerouter .      compiles in a container (the last stage)
 #   make image-local                  puts a binary that was built outside into it
-#                                     (stage prebuilt), and pulls no image at all
+#                                     (Dockerfile.prebuilt), and pulls no image at all
 #
 # The process is not root and can still listen on 80 and 443: Docker 20.10 and later
 # start containers with net.ipv4.ip_unprivileged_port_start=0. On other engines set
@@ -17,13 +17,6 @@ ENTRYPOINT ["/edgerouter"]
 CMD ["serve"]
 # The binary asks the admin listener that EDGEROUTER_ADMIN names.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/edgerouter", "healthcheck"]
-
-# The context is a folder with the binary, CA roots and an empty folder named data.
-FROM base AS prebuilt
-COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --chown=65532:65532 data /var/lib/edgerouter
-COPY edgerouter /edgerouter
-VOLUME /var/lib/edgerouter
 
 FROM golang:1.26 AS build
 WORKDIR /src

@@ -28,4 +28,4 @@ image-local: ## the same image around a binary built here: no image is pulled
 	set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o "$$dir/edgerouter" .; \
 	cp /etc/ssl/certs/ca-certificates.crt "$$dir/"; mkdir "$$dir/data"; \
-	docker build --target prebuilt -f Dockerfile -t $(IMAGE) "$$dir"
+	docker build -f Dockerfile.prebuilt -t $(IMAGE) "$$dir"

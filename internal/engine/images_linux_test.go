@@ -35,14 +35,14 @@ const (
 // slash is a folder.
 type files map[string][]byte
 
-// buildImages builds what the tests run, the image of edgerouter as the
-// Dockerfile's local stage makes it.
+// buildImages builds what the tests run, the image of edgerouter as
+// Dockerfile.prebuilt makes it.
 func buildImages(api *client.Client) error {
 	programs, err := compiled()
 	if err != nil {
 		return err
 	}
-	dockerfile, err := os.ReadFile("../../Dockerfile")
+	dockerfile, err := os.ReadFile("../../Dockerfile.prebuilt")
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func buildImages(api *client.Client) error {
 		name, target string
 		files        files
 	}{
-		{edgeImage, "prebuilt", files{"Dockerfile": dockerfile, "edgerouter": programs.edge, "ca-certificates.crt": roots, "data/": nil}},
+		{edgeImage, "", files{"Dockerfile": dockerfile, "edgerouter": programs.edge, "ca-certificates.crt": roots, "data/": nil}},
 		{peerImage, "", files{"Dockerfile": []byte(peerFile), "peer": programs.peer}},
 		{checkedImage, "", files{"Dockerfile": []byte(checkedFile), "peer": programs.peer}},
 	} {
