@@ -45,6 +45,9 @@ type PeerSetOpts struct {
 	// MaxRequestBody in bytes; a larger one gets 413. It takes the place of the node's
 	// limit (--max-body), whether it is lower or higher; 0 leaves that in force.
 	MaxRequestBody Size `json:"max_request_body,omitempty" default:"0"`
+	// Upgrades are the protocols that clients may switch to (the Upgrade field);
+	// an empty list: none. Absent: websocket.
+	Upgrades []string `json:"upgrades,omitempty"`
 	// ResponseHeaders are set on and removed from what peers answer.
 	ResponseHeaders *ResponseHeaders `json:"response_headers,omitempty"`
 	// Turbocharger "off" ignores the advertisement header of the peers.

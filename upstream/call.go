@@ -249,8 +249,8 @@ func (c *call) understand() {
 		c.idempotent, c.head = true, true
 	}
 	c.hasBody, c.length = h.HasBody(), h.Length
-	if len(h.Upgrade) > 0 && !c.hasBody && !wire.EqualFold(h.Upgrade, "h2c") {
-		c.upgrade = h.Upgrade
+	if len(h.Upgrade) > 0 && !c.hasBody {
+		c.upgrade = c.s.upgrades.of(h)
 	}
 	b := c.s.balancer
 	if b.sticky != nil {
@@ -305,6 +305,8 @@ func (c *call) fail(status int) {
 	switch status {
 	case 408:
 		text = "the request's body did not come in time"
+	case 501:
+		text = "the application's peer speaks HTTP/2, over which this upgrade is not passed on"
 	case 413:
 		text = "the request's body is too large"
 	case 502:

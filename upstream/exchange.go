@@ -13,6 +13,12 @@ import (
 // unless the verdict is to try p again.
 func (c *call) attempt(p *peer) verdict {
 	if p.addr.H2C {
+		if c.upgrade != nil {
+			// HTTP/2 has no Upgrade (RFC 9113 section 8.2.2); the client must not
+			// wait for a 101 that cannot come.
+			p.end(outcomeCanceled, 0, c.now)
+			return verdict{retry: freePeer, status: 501, reason: "an upgrade is not passed on over HTTP/2: give the peer an http:// or https:// address in addrs"}
+		}
 		return c.attemptH2C(p)
 	}
 	pc, err := c.acquire(p)

@@ -84,7 +84,7 @@ func TestH2CRequest(t *testing.T) {
 			{"POST /x HTTP/1.1\r\nHost: Example.com:81\r\nContent-Length: 5\r\nUser-Agent: me\r\n\r\nhello", "POST", "/base/x", "hello", 5, ""},
 			{"POST /y HTTP/1.1\r\nHost: Example.com:81\r\nContent-Length: 0\r\n\r\n", "POST", "/base/y", "", 0, ""},
 			{"PUT /z HTTP/1.1\r\nHost: Example.com:81\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "PUT", "/base/z", "hello", -1, ""},
-			{"GET /u HTTP/1.1\r\nHost: Example.com:81\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "GET", "/base/u", "", 0, ""},
+			{"GET /u HTTP/1.1\r\nHost: Example.com:81\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "GET", "/base/u", "", 0, ""},
 		} {
 			c.send(test.request)
 			a := c.answer(test.method)

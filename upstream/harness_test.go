@@ -43,6 +43,7 @@ type setup struct {
 	wrap   func(fasthttp.RequestHandler) fasthttp.RequestHandler
 	limits server.Limits
 	grace  time.Duration // Deps.DrainGrace
+	strict bool          // no protocols to switch to beyond the defaults
 }
 
 func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {
@@ -50,6 +51,9 @@ func startProxy(t testing.TB, opts app.PeerSetOpts, with ...setup) *proxy {
 	var how setup
 	if len(with) > 0 {
 		how = with[0]
+	}
+	if opts.Upgrades == nil && !how.strict {
+		opts.Upgrades = []string{"echo", "other", "websocket"}
 	}
 	p := &proxy{stats: &upstream.Stats{}, log: &testkit.Buffer{}, observed: make(chan int, 1024)}
 	set, err := upstream.New("test", opts, upstream.Deps{Log: zerolog.New(p.log), Stats: p.stats, DrainGrace: how.grace})

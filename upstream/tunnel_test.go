@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/rs/zerolog"
 
 	"edgerouter/app"
+	"edgerouter/upstream"
 )
 
 const switchRequest = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, UPGRADE\r\nUpgrade: echo/1, other\r\n\r\n"
@@ -198,19 +200,76 @@ func TestSwitchToSomethingElse(t *testing.T) {
 	}
 }
 
-// TestNoUpgradeWithABody, nor to h2c: the fields do not reach the peer.
-func TestNoUpgrade(t *testing.T) {
+// TestUpgradesAllowed: websocket by default, others when they are allowed, h2c
+// never, nothing with a body. What is not passed on leaves an ordinary request.
+func TestUpgradesAllowed(t *testing.T) {
 	noLeaks(t)
 	o := startOrigin(t, answering(func(req *http.Request, body string) string {
-		return ok(req.Header.Get("Upgrade") + req.Header.Get("Connection") + body)
+		return ok(req.Header.Get("Upgrade") + "|" + req.Header.Get("Connection") + "|" + body)
 	}))
-	c := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}}).dial(t)
-	if a := c.post("/", "hi", "Connection: upgrade", "Upgrade: x"); a.text != "hi" {
-		t.Errorf("with a body: %q", a.text)
+	for _, test := range []struct {
+		allowed []string
+		asked   []string // values of Upgrade fields
+		want    string
+	}{
+		{nil, []string{"websocket"}, "websocket"},
+		{nil, []string{"WebSocket"}, "WebSocket"},
+		{nil, []string{"h2c"}, ""},
+		{nil, []string{"h2c, x"}, ""},
+		{nil, []string{"h2c,websocket"}, "websocket"},
+		{nil, []string{"websocket", "h2c"}, "websocket"},
+		{nil, []string{"h2c", "websocket"}, "websocket"},
+		{nil, []string{" H2C ,, x/1"}, ""},
+		{nil, []string{"echo"}, ""},
+		{nil, []string{"websocketx"}, ""},
+		{nil, []string{"TLS/1.0, HTTP/1.1"}, ""},
+		{[]string{}, []string{"websocket"}, ""},
+		{[]string{"echo/1"}, []string{"echo/1, echo/2, echo"}, "echo/1"},
+		{[]string{"echo", "websocket"}, []string{"x", "echo/7, websocket"}, "echo/7, websocket"},
+	} {
+		c := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Upgrades: test.allowed}, setup{strict: true}).dial(t)
+		fields := []string{"Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"}
+		for _, v := range test.asked {
+			fields = append(fields, "Upgrade: "+v)
+		}
+		want := test.want + "||"
+		if test.want != "" {
+			want = test.want + "|Upgrade|"
+		}
+		if a := c.get("/", fields...); a.text != want {
+			t.Errorf("%q of %q: the peer saw %q, not %q", test.asked, test.allowed, a.text, want)
+		}
+		if a := c.post("/", "hi", fields...); a.text != "||hi" {
+			t.Errorf("%q with a body: %q", test.asked, a.text)
+		}
 	}
-	if a := c.get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"); a.text != "" {
-		t.Errorf("h2c: %q", a.text)
+	for _, wrong := range []string{"", "h2c", "H2C", "HTTP/2", "a b", "a/", "a,b"} {
+		if _, err := upstream.New("x", app.PeerSetOpts{Addrs: []string{o.url}, Upgrades: []string{wrong}}, upstream.Deps{Log: zerolog.Nop(), Stats: &upstream.Stats{}}); err == nil || !strings.Contains(err.Error(), "upgrades[0]") {
+			t.Errorf("%q is allowed: %v", wrong, err)
+		}
 	}
+}
+
+// TestUpgradeOverHTTP2 is refused in words, where there is no other peer.
+func TestUpgradeOverHTTP2(t *testing.T) {
+	bothModes(t, func(t *testing.T, how setup) {
+		noLeaks(t)
+		multiplexed := startH2(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "h2") })
+		c := startProxy(t, app.PeerSetOpts{Addrs: []string{multiplexed.url}}, how).dial(t)
+		if a := c.get("/", "Connection: Upgrade", "Upgrade: websocket"); a.StatusCode != 501 || !strings.Contains(a.text, "HTTP/2") {
+			t.Errorf("%d %q", a.StatusCode, a.text)
+		}
+		if a := c.get("/"); a.text != "h2" {
+			t.Errorf("the connection does not go on: %d %q", a.StatusCode, a.text)
+		}
+		plain := startOrigin(t, answering(func(req *http.Request, _ string) string { return ok(req.Header.Get("Upgrade")) }))
+		c = startProxy(t, app.PeerSetOpts{Addrs: []string{multiplexed.url, plain.url}}, how).dial(t)
+		for range 5 {
+			if a := c.get("/", "Connection: Upgrade", "Upgrade: websocket"); a.text != "websocket" {
+				t.Errorf("with another peer: %d %q", a.StatusCode, a.text)
+			}
+		}
+	})
 }
 
 // TestWebSocket with real software at both ends.

@@ -69,6 +69,7 @@ type Set struct {
 	retries  int // beyond the first attempt
 	retryOn  retryOn
 	fixed    fixedHeaders
+	upgrades upgrades
 	// advertised is Deps.Advertised.
 	advertised Advertised
 	grace      time.Duration   // for peers that leave
@@ -116,6 +117,9 @@ func New(id string, opts app.PeerSetOpts, deps Deps) (*Set, error) {
 		return nil, err
 	}
 	if s.fixed, err = newFixedHeaders(&opts); err != nil {
+		return nil, err
+	}
+	if s.upgrades, err = newUpgrades(opts.Upgrades); err != nil {
 		return nil, err
 	}
 	addrs, err := parseAddresses(opts.Addrs)
