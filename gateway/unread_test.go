@@ -201,13 +201,14 @@ func (b *bodyBed) answerOn(c net.Conn, in *bufio.Reader) bool {
 	} else {
 		fmt.Fprintf(c, "HTTP/1.1 %d X\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", status, size, strings.Repeat("r", int(size)))
 	}
-	if q.Get("close") != "" { // not at once, for that would be a reset
-		_ = c.(*net.TCPConn).CloseWrite()
-		_, _ = io.Copy(io.Discard, in)
-		return false
+	if q.Get("close") == "" {
+		if _, err := io.Copy(io.Discard, req.Body); err == nil {
+			return true
+		}
 	}
-	_, err = io.Copy(io.Discard, req.Body)
-	return err == nil
+	_ = c.(*net.TCPConn).CloseWrite() // to close at once would be a reset
+	_, _ = io.Copy(io.Discard, c)
+	return false
 }
 
 func (b *bodyBed) startH2Peer() string {
