@@ -39,7 +39,10 @@ func guard(access Access, gate *auth.Gate, next fasthttp.RequestHandler) fasthtt
 			fail(ctx, fasthttp.StatusForbidden, "a call that changes something must come from the page of the same host (Origin)")
 			return
 		case reads && auth.Authenticated(ctx):
-		case reads && access == AccessLoopback && loopbackHost(h.Host()):
+		case reads && access == AccessLoopback && len(h.Peek(fasthttp.HeaderAuthorization)) == 0 && len(h.Peek(tokenField)) == 0 && !fromHere(ctx, path):
+			fail(ctx, fasthttp.StatusForbidden, "a page of another origin may not read this; any other caller but this page needs the admin token")
+			return
+		case reads && access == AccessLoopback && loopbackHost(h.Host()) && fromHere(ctx, path):
 		case reads && access == AccessLoopback && len(h.Peek(fasthttp.HeaderAuthorization)) == 0:
 			fail(ctx, fasthttp.StatusForbidden, "this listener answers to localhost, 127.0.0.1 and [::1]; any other Host needs the admin token")
 			return
@@ -50,6 +53,29 @@ func guard(access Access, gate *auth.Gate, next fasthttp.RequestHandler) fasthtt
 		}
 		next(ctx)
 	}
+}
+
+// fromHere reports whether a call that reads comes from the page of the same host
+// or from a program that is no browser. A link on another page may lead to the
+// page itself and to nothing else: a profile costs as much when nobody can read
+// the answer.
+func fromHere(ctx *fasthttp.RequestCtx, path []byte) bool {
+	h := &ctx.Request.Header
+	if len(h.Peek("Sec-Fetch-Site")) == 0 && len(h.Peek(fasthttp.HeaderOrigin)) == 0 {
+		return sameReferer(ctx) || string(path) == "/"
+	}
+	return sameOrigin(ctx) || string(path) == "/" && string(h.Peek("Sec-Fetch-Mode")) == "navigate" && string(h.Peek("Sec-Fetch-Dest")) == "document"
+}
+
+// sameReferer is for browsers that say no more than a Referer.
+func sameReferer(ctx *fasthttp.RequestCtx) bool {
+	referer := ctx.Request.Header.Peek(fasthttp.HeaderReferer)
+	if len(referer) == 0 {
+		return true
+	}
+	_, rest, _ := bytes.Cut(referer, []byte("://"))
+	host, _, _ := bytes.Cut(rest, []byte("/"))
+	return bytes.EqualFold(host, ctx.Request.Header.Host())
 }
 
 // admit asks the gate. The page's own calls carry the token in a field of its

@@ -58,6 +58,23 @@ func TestGuard(t *testing.T) {
 		{AccessLoopback, "GET", "/readyz", "anything", nil, pass},
 		{AccessLoopback, "GET", "/healthz/", "anything", nil, 403},
 
+		// Not to pages of other origins: neither by a call nor by an image or a link.
+		{AccessLoopback, "GET", "/debug/pprof/profile", "127.0.0.1:9090", header{"Sec-Fetch-Site": "cross-site"}, 403},
+		{AccessLoopback, "GET", "/debug/pprof/profile", "localhost:9090", header{"Sec-Fetch-Site": "same-site"}, 403},
+		{AccessLoopback, "GET", "/debug/pprof/profile", "127.0.0.1:9090", header{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 403},
+		{AccessLoopback, "GET", "/debug/pprof/heap", "127.0.0.1:9090", header{"Origin": "http://evil.example"}, 403},
+		{AccessLoopback, "GET", "/debug/pprof/heap", "127.0.0.1:9090", header{"Origin": "null"}, 403},
+		{AccessLoopback, "GET", "/debug/pprof/heap", "127.0.0.1:9090", header{"Referer": "http://evil.example/127.0.0.1:9090/"}, 403},
+		{AccessLoopback, "GET", "/debug/pprof/heap", "evil.example", nil, 403},
+		{AccessLoopback, "GET", "/metrics", "127.0.0.1:9090", header{"Sec-Fetch-Site": "cross-site"}, 403},
+		{AccessLoopback, "OPTIONS", "/api/v1/apps", "127.0.0.1:9090", header{"Origin": "http://127.0.0.1:8080"}, 403},
+		{AccessLoopback, "GET", "/", "127.0.0.1:9090", header{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403},
+		{AccessLoopback, "GET", "/", "127.0.0.1:9090", header{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, pass},
+		{AccessLoopback, "GET", "/debug/pprof/", "127.0.0.1:9090", header{"Sec-Fetch-Site": "none"}, pass},
+		{AccessLoopback, "GET", "/debug/pprof/", "127.0.0.1:9090", header{"Sec-Fetch-Site": "same-origin", "Referer": "http://127.0.0.1:9090/"}, pass},
+		{AccessLoopback, "GET", "/api/v1/apps", "127.0.0.1:9090", header{"Origin": "http://127.0.0.1:9090"}, pass},
+		{AccessLoopback, "GET", "/metrics", "127.0.0.1:9090", bearer(header{"Sec-Fetch-Site": "cross-site"}), pass},
+
 		// Changing always needs the token, and no foreign page behind it.
 		{AccessLoopback, "POST", "/x", "127.0.0.1:9090", nil, 401},
 		{AccessLoopback, "POST", "/x", "127.0.0.1:9090", bearer(nil), pass},

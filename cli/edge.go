@@ -115,9 +115,10 @@ func newEdge(s settings, log zerolog.Logger) (_ *edge, err error) {
 		Lambda: newLambda(s, e.metrics, log),
 		Auth:   auth.V0Deps{Resolve: resolveSecret, Failures: failures},
 		SignIn: auth.SignInDeps{Client: signInClient(), SessionKey: sessions}, IDServerURL: s.idServerURL,
-		Admin:   e.admin.Handler(admin.Exposure{Access: admin.AccessToken}),
-		Metrics: e.admin.Metrics,
-		Share:   e.bus.newSharing(sessions, e.metrics, log),
+		Admin:     e.admin.Handler(admin.Exposure{Access: admin.AccessToken}),
+		Metrics:   e.admin.Metrics,
+		HTTPSPort: int(s.httpsPort),
+		Share:     e.bus.newSharing(sessions, e.metrics, log),
 	}
 	e.gateway = gateway.New(gateway.Options{
 		Builders: kinds.Builders(), Middlewares: kinds.Middlewares(), Metrics: e.metrics, Log: log,
@@ -200,10 +201,10 @@ func (e *edge) newServers() {
 		Limits: server.Limits{WriteTimeout: s.writeIdle, LingerTime: s.linger},
 	}
 	s.limitSettings.apply(&cfg)
+	cfg.ProxyPlain, cfg.ProxySecure = s.proxyPlain, s.proxySecure
 	if e.tls != nil {
 		cfg.TLS, cfg.Challenge = e.tls.config, e.tls.challenge()
-		_, port, _ := net.SplitHostPort(s.https)
-		cfg.HTTPSPort, _ = net.LookupPort("tcp", port)
+		cfg.HTTPSPort = s.publicPort()
 	}
 	e.server = server.New(cfg)
 

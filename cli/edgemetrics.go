@@ -38,6 +38,7 @@ func (e *edge) writeCounters(w io.Writer) {
 		{"er_connections_accepted_total", "Client connections that were accepted.", server.Accepted.Load},
 		{"er_requests_refused_total", "Requests that could not be read and were answered 400, 408, 414, 431, 501 or 505.", server.Refused.Load},
 		{"er_tls_handshake_errors_total", "TLS handshakes of clients that failed.", server.HandshakeErrors.Load},
+		{"er_proxy_protocol_errors_total", "Connections that were closed because their PROXY header was missing, malformed or not of a trusted proxy.", server.ProxyErrors.Load},
 		{"er_client_gone_total", "Requests whose client left before the answer.", server.ClientGone.Load},
 		{"er_received_bytes_total", "Bytes of request bodies that were read.", server.BytesReceived.Load},
 		{"er_sent_bytes_total", "Bytes of responses that were sent.", server.BytesSent.Load},

@@ -59,7 +59,7 @@ func limitMemory(log zerolog.Logger) {
 func serve(ctx context.Context, s settings, log zerolog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := os.MkdirAll(s.data, 0o700); err != nil {
+	if err := makeData(s.data); err != nil {
 		return fmt.Errorf("--data %s: %w; name a folder that this user may write to", s.data, err)
 	}
 	if s.dev {

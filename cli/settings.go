@@ -13,6 +13,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
+	"edgerouter/server"
+
 	"edgerouter/turbo"
 )
 
@@ -31,6 +33,8 @@ type settings struct {
 	docker         dockerSettings
 	certDir        string
 	trustedProxies []string
+	proxyProtocol  string
+	httpsPort      uint16 // --https-public-port
 	accessLog      string
 	logLevel       string
 	shutdownGrace  time.Duration
@@ -45,7 +49,9 @@ type settings struct {
 
 	quickstart *demo // set by --dev when no application is configured
 	trusted    []netip.Prefix
-	level      zerolog.Level
+
+	proxyPlain, proxySecure server.ProxyMode
+	level                   zerolog.Level
 }
 
 // setting is one flag: its name, environment variables beside the one of
@@ -69,6 +75,8 @@ var serveSettings = []setting{
 	{flag: "turbocharger-warm-up"},
 	{flag: "cert-dir"},
 	{flag: "trusted-proxies"},
+	{flag: "proxy-protocol"},
+	{flag: "https-public-port"},
 	{flag: "access-log"},
 	{flag: "log-level"},
 	{flag: "lambda-memory"},
@@ -96,6 +104,8 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	s.limitSettings.addFlags(f)
 	f.StringVar(&s.certDir, "cert-dir", "", "`folder` of PEM certificates and keys, watched")
 	f.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`CIDRs` of proxies whose X-Forwarded-* and PROXY protocol are believed")
+	f.StringVar(&s.proxyProtocol, "proxy-protocol", "off", "PROXY protocol from --trusted-proxies, a `mode` (off, optional or required), or one for each listener: http=MODE,https=MODE")
+	f.Uint16Var(&s.httpsPort, "https-public-port", 0, "`port` that redirects to https name, when clients reach --https by another one (default that of --https)")
 	f.StringVar(&s.idServerURL, "id-server-url", "", "`URL` of the function61 id server, for auth_sso_opts that name none")
 	f.StringVar(&s.ipRules, "ip-rules", "", "`file` that says which client addresses may enter, watched (default: all may)")
 	f.StringVar(&s.accessLog, "access-log", "off", "access log on standard output: `off, json or console`")
@@ -216,6 +226,12 @@ func (s *settings) check() error {
 		}
 		s.trusted = append(s.trusted, p)
 	}
+	if s.proxyPlain, s.proxySecure, err = parseProxyProtocol(s.proxyProtocol); err != nil {
+		return err
+	}
+	if s.proxyPlain+s.proxySecure != server.ProxyOff && len(s.trusted) == 0 {
+		return usagef("--proxy-protocol %s: it is believed of trusted proxies only, and --trusted-proxies names none", s.proxyProtocol)
+	}
 	if _, err := lambdaMemory(s.lambdaMemory); err != nil {
 		return err
 	}
@@ -223,6 +239,17 @@ func (s *settings) check() error {
 		return err
 	}
 	return s.s3.check()
+}
+
+// publicPort is the port of https that clients know: --https-public-port or that of
+// --https; 0 without TLS.
+func (s *settings) publicPort() int {
+	if s.httpsPort != 0 {
+		return int(s.httpsPort)
+	}
+	_, port, _ := net.SplitHostPort(s.https)
+	n, _ := net.LookupPort("tcp", port)
+	return n
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

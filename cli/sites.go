@@ -27,6 +27,9 @@ func addStoreFlag(f *pflag.FlagSet, to *string) {
 // openStore opens the store of static sites.
 func openStore(ctx context.Context, url, data string) (store.Store, error) {
 	if url == "" {
+		if err := makeData(data); err != nil {
+			return nil, fmt.Errorf("--data %s: %w", data, err)
+		}
 		return store.OpenFolder(filepath.Join(data, "turbocharger"))
 	}
 	if path, ok := strings.CutPrefix(url, "file://"); ok && path != "" {

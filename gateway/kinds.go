@@ -41,6 +41,8 @@ type Standard struct {
 	Sites s3site.Deps
 	// CacheStats counts for the option caching, which needs Turbo as well.
 	CacheStats *httpcache.Stats
+	// HTTPSPort is the port of https that clients know, for redirect_scheme. 0: 443.
+	HTTPSPort int
 	// Share makes limits count together with those of the other nodes; nil: each
 	// node counts for itself.
 	Share *share.Exchange

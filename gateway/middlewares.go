@@ -81,7 +81,7 @@ func build[T any](d Standard, construct func(T, middleware.Deps) (middleware.Wra
 		if opts == nil {
 			return nil, missing(string(m.Kind) + "_opts")
 		}
-		return construct(*opts, middleware.Deps{App: id, Log: d.Upstream.Log, Resolve: d.Auth.Resolve, Share: d.Share})
+		return construct(*opts, middleware.Deps{App: id, Log: d.Upstream.Log, Resolve: d.Auth.Resolve, Share: d.Share, HTTPSPort: d.HTTPSPort})
 	}
 }
 

@@ -13,11 +13,12 @@ import (
 
 // NewRedirectScheme returns the wrapper of kind redirect_scheme: requests of
 // another scheme than opts.Scheme are sent to it, at the same host and target
-// that the client asked for, with opts.Port or the scheme's own. GET and HEAD get
+// that the client asked for, with opts.Port, or
+// the port of https that clients know, or the scheme's own. GET and HEAD get
 // 302 (301 when permanent), other methods 307 (308), so that they stay what they
 // are. The scheme is that of X-Forwarded-Proto, which the server makes: what the
 // client spoke to us or to a trusted proxy.
-func NewRedirectScheme(opts app.RedirectSchemeOpts, _ Deps) (Wrapper, error) {
+func NewRedirectScheme(opts app.RedirectSchemeOpts, d Deps) (Wrapper, error) {
 	standard := 80
 	switch opts.Scheme {
 	case "http":
@@ -30,8 +31,12 @@ func NewRedirectScheme(opts app.RedirectSchemeOpts, _ Deps) (Wrapper, error) {
 		return nil, fmt.Errorf("redirect_scheme_opts.port: %d is not between 1 and 65535", opts.Port)
 	}
 	port := ""
-	if opts.Port != 0 && opts.Port != standard {
-		port = ":" + strconv.Itoa(opts.Port)
+	to := opts.Port
+	if to == 0 && opts.Scheme == "https" {
+		to = d.HTTPSPort
+	}
+	if to != 0 && to != standard {
+		port = ":" + strconv.Itoa(to)
 	}
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return func(ctx *fasthttp.RequestCtx) {

@@ -27,6 +27,8 @@ type Deps struct {
 	// Share makes limits count together with those of the other nodes. Nil: each
 	// node counts for itself.
 	Share *share.Exchange
+	// HTTPSPort is the port of https that clients know. 0: the standard one.
+	HTTPSPort int
 }
 
 func (d Deps) clock() func() int64 {

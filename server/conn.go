@@ -139,7 +139,11 @@ func (c *conn) serve(secure bool) {
 
 // open takes what comes before the first request: a PROXY header, a handshake.
 func (c *conn) open(secure bool) bool {
-	if c.trusted && !c.readProxyHeader() {
+	mode := c.srv.ProxyPlain
+	if secure {
+		mode = c.srv.ProxySecure
+	}
+	if !c.proxied(mode) {
 		return false
 	}
 	if secure {
@@ -151,6 +155,9 @@ func (c *conn) open(secure bool) bool {
 		c.Conn.SetDeadline(time.Now().Add(c.srv.Limits.HeaderTimeout))
 		if err := c.tls.Handshake(); err != nil {
 			c.srv.Stats.HandshakeErrors.Add(1)
+			if c.notTLS(err) {
+				return false
+			}
 			c.srv.Log.Debug().Err(err).Str("client", c.peer.String()).Msg("TLS handshake failed")
 			return false
 		}

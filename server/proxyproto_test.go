@@ -40,6 +40,7 @@ func trusting(prefix string) func(*server.Config, *router.Entry) {
 	return func(c *server.Config, e *router.Entry) {
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(prefix)}
 		c.Limits.HeaderTimeout = 500 * time.Millisecond
+		c.ProxyPlain, c.ProxySecure = server.ProxyOptional, server.ProxyOptional
 		e.Handler = who
 	}
 }
@@ -54,7 +55,7 @@ func TestProxyProtocol(t *testing.T) {
 		"version 1":              {"127.0.0.0/8", v1, "203.0.113.7 203.0.113.7 " + body},
 		"version 2":              {"127.0.0.0/8", v2, "203.0.113.7 203.0.113.7 " + body},
 		"a trusted address":      {"0.0.0.0/0", v2, "9.9.9.9 9.9.9.9, 203.0.113.7 " + body},
-		"unknown":                {"127.0.0.0/8", "PROXY UNKNOWN\r\n", "9.9.9.9 9.9.9.9, 127.0.0.1 " + body},
+		"unknown":                {"127.0.0.0/8", "PROXY UNKNOWN\r\n", "127.0.0.1 127.0.0.1 " + body},
 		"local":                  {"127.0.0.0/8", proxyHeader(t, 2, proxyproto.LOCAL), "9.9.9.9 9.9.9.9, 127.0.0.1 " + body},
 		"none":                   {"127.0.0.0/8", "", "9.9.9.9 9.9.9.9, 127.0.0.1 " + body},
 		"malformed":              {"127.0.0.0/8", "PROXY TCP4 203.0.113.7 nonsense\r\n", ""},
@@ -150,4 +151,65 @@ func (p *prefixed) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return p.Conn.Write(b)
+}
+
+// TestProxyModes: what each mode makes of each first line, of a trusted proxy and
+// of a stranger. Nobody forges an address.
+func TestProxyModes(t *testing.T) {
+	const request = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
+	v1, v2 := proxyHeader(t, 1, proxyproto.PROXY), proxyHeader(t, 2, proxyproto.PROXY)
+	const own, theirs, bad, closed = "127.0.0.1 ", "203.0.113.7 ", "400", ""
+	for _, c := range []struct {
+		mode               server.ProxyMode
+		trusted            bool
+		none, first, other string // what no header, version 1 and version 2 give
+	}{
+		{server.ProxyOff, true, own, bad, bad},
+		{server.ProxyOff, false, own, bad, bad},
+		{server.ProxyOptional, true, own, theirs, theirs},
+		{server.ProxyOptional, false, own, bad, bad},
+		{server.ProxyRequired, true, closed, theirs, theirs},
+		{server.ProxyRequired, false, closed, closed, closed},
+	} {
+		for header, want := range map[string]string{"": c.none, v1: c.first, v2: c.other} {
+			r := start(t, func(cfg *server.Config, e *router.Entry) {
+				cfg.ProxyPlain = c.mode
+				e.Handler = who
+				if c.trusted {
+					cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+				}
+			})
+			conn := r.dial()
+			io.WriteString(conn.Conn, header+request)
+			all, _ := io.ReadAll(conn.in)
+			got := string(all)
+			good := want == closed && got == "" || want == bad && strings.HasPrefix(got, "HTTP/1.1 400 ") ||
+				len(want) > 3 && strings.Contains(got, "\r\n\r\n"+want)
+			if !good {
+				t.Errorf("mode %d, trusted %v, %.8q: %q", c.mode, c.trusted, header, got)
+			}
+			if n := r.server.Stats.ProxyErrors.Load(); (n == 1) != (want == closed) {
+				t.Errorf("mode %d, trusted %v, %.8q: %d errors counted", c.mode, c.trusted, header, n)
+			}
+		}
+	}
+}
+
+// TestPlainOnTLSPort: a request of any method, or a PROXY header that is not
+// expected, gets a 400 in plain text.
+func TestPlainOnTLSPort(t *testing.T) {
+	t.Parallel()
+	srv, cli := testkit.TLS(t, "a.test")
+	r := start(t, func(c *server.Config, _ *router.Entry) { c.TLS = srv })
+	const rest = " / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+	for _, in := range []string{"GET" + rest, "M-SEARCH" + rest, "PATCH" + rest, "X" + rest, "get" + rest, "\r\nGET" + rest, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		proxyHeader(t, 1, proxyproto.PROXY), proxyHeader(t, 2, proxyproto.PROXY)} {
+		c := r.dial()
+		c.send(in)
+		if a := c.response("GET"); a.StatusCode != 400 || !a.Close || !strings.Contains(a.body, "https") || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain") {
+			t.Errorf("%.20q gave %d %q", in, a.StatusCode, a.body)
+		}
+		c.Close()
+	}
+	tlsDial(t, r, cli).open()
 }

@@ -50,6 +50,8 @@ type Config struct {
 	// TrustedProxies are networks whose X-Forwarded-*, X-Request-Id and PROXY
 	// protocol header are believed.
 	TrustedProxies []netip.Prefix
+	// ProxyPlain and ProxySecure are the modes of plain and of TLS listeners.
+	ProxyPlain, ProxySecure ProxyMode
 	// HTTPSPort is where plain requests for entries without AllowPlain are
 	// redirected to. 443 and 0 are left out of the URL.
 	HTTPSPort int
@@ -95,6 +97,8 @@ type Server struct {
 // Stats are counters of a server, read while it runs.
 type Stats struct {
 	Accepted, Refused, HandshakeErrors, ClientGone, Panics atomic.Uint64
+	// ProxyErrors are connections that were closed for what --proxy-protocol says.
+	ProxyErrors atomic.Uint64
 	// BytesReceived is of request bodies, BytesSent of responses with their heads.
 	BytesReceived, BytesSent atomic.Uint64
 }

@@ -21,6 +21,7 @@ func TestProxyProtocolReachesThePeer(t *testing.T) {
 	bothModes(t, func(t *testing.T, m mode) {
 		for _, secure := range []bool{false, true} {
 			e := newEdge(t, m, origin, options{tls: secure, server: func(c *server.Config) {
+				c.ProxyPlain, c.ProxySecure = server.ProxyOptional, server.ProxyOptional
 				c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			}})
 			proto := map[bool]string{false: "http", true: "https"}[secure]

@@ -95,7 +95,12 @@ func (f *Folder) Put(_ context.Context, area Area, id content.ID, o Object) (err
 	if _, err := io.Copy(w, io.NewSectionReader(o.Body, 0, o.Size)); err != nil {
 		return err
 	}
-	if err := w.Chmod(0o644); err != nil {
+	// Whoever may read the folder may read what is in it, and nobody else.
+	folder, err := os.Stat(filepath.Dir(at))
+	if err != nil {
+		return err
+	}
+	if err := w.Chmod(folder.Mode().Perm() & 0o644); err != nil {
 		return err
 	}
 	// A manifest must not outlive a crash that its files do not.
