@@ -145,3 +145,33 @@ func checkNetwork(s string, loose bool) *fault {
 	}
 	return nil
 }
+
+// LocalAddress reports whether an address leads to this machine or to what only
+// answers on its link, such as a cloud's metadata: loopback, link-local and
+// unspecified addresses, also those of IPv4 within IPv6.
+func LocalAddress(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if a.Is4() && a.As4()[0] == 0 { // "this network" (RFC 1122), which systems take for the machine
+		return true
+	}
+	if embedded, ok := embeddedIPv4(a); ok && LocalAddress(embedded) {
+		return true
+	}
+	return !a.IsValid() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast() || a.IsUnspecified()
+}
+
+// embeddedIPv4 is the IPv4 address within an IPv6 one: of NAT64 (RFC 6052), 6to4
+// (RFC 3056), or the deprecated form ::a.b.c.d (RFC 4291).
+func embeddedIPv4(a netip.Addr) (netip.Addr, bool) {
+	if !a.Is6() {
+		return netip.Addr{}, false
+	}
+	b := a.As16()
+	switch {
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(a), netip.MustParsePrefix("::/96").Contains(a):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	case b[0] == 0x20 && b[1] == 0x02:
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
+}

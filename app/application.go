@@ -49,6 +49,12 @@ type Frontend struct {
 	StripPathPrefix string `json:"strip_path_prefix,omitempty" switch:"path_prefix"`
 	// AllowInsecureHTTP serves plain HTTP instead of redirecting it to https.
 	AllowInsecureHTTP bool `json:"allow_insecure_http,omitempty" default:"false"`
+	// OnlyInsecureHTTP leaves requests over https to other frontends; with
+	// allow_insecure_http. Kinds hostname_regexp and rule.
+	OnlyInsecureHTTP bool `json:"only_insecure_http,omitempty" default:"false"`
+	// RulePriority takes the place of the text's length in the order among
+	// hostname_regexp and rule, as Traefik's priority does; higher wins.
+	RulePriority *int `json:"rule_priority,omitempty" min:"-1000000000" max:"1000000000"`
 	// Priority, when set, goes before the natural order of matching; higher wins.
 	Priority *int `json:"priority,omitempty" min:"-1000000000" max:"1000000000"`
 }

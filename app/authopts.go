@@ -41,6 +41,9 @@ type AuthForwardOpts struct {
 	MaxBody Size `json:"max_body,omitempty" default:"0"`
 	// TLSConfig says how an https Address is verified.
 	TLSConfig *TLSConfig `json:"tls_config,omitempty"`
+	// RefuseLocal keeps it from addresses of this machine: loopback, link-local and
+	// unspecified ones, whatever Address resolves to.
+	RefuseLocal bool `json:"refuse_local,omitempty" default:"false"`
 	// AuthorizedBackend answers who may enter; not in a middleware.
 	AuthorizedBackend *Backend `json:"authorized_backend,omitempty"`
 }

@@ -47,8 +47,14 @@ func (x *Frontend) describe() string {
 	if x.StripPathPrefix != "" {
 		notes = append(notes, "without "+x.StripPathPrefix)
 	}
-	if x.AllowInsecureHTTP {
+	switch {
+	case x.OnlyInsecureHTTP:
+		notes = append(notes, "plain HTTP only")
+	case x.AllowInsecureHTTP:
 		notes = append(notes, "plain HTTP too")
+	}
+	if x.RulePriority != nil {
+		notes = append(notes, "rule priority "+strconv.Itoa(*x.RulePriority))
 	}
 	if x.Priority != nil {
 		notes = append(notes, "priority "+strconv.Itoa(*x.Priority))

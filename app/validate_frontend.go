@@ -87,6 +87,13 @@ func (c *checker) frontend(x *Frontend, a *at) {
 			}
 		}
 	}
+	ranked := x.Kind == FrontendRule || x.Kind == FrontendHostnameRegexp
+	if x.RulePriority != nil && (!ranked || x.Priority != nil) {
+		c.add(a.field("rule_priority"), strconv.Itoa(*x.RulePriority), "is for kinds rule and hostname_regexp without a priority", "write priority, which goes before everything")
+	}
+	if x.OnlyInsecureHTTP && (!ranked || !x.AllowInsecureHTTP) {
+		c.add(a.field("only_insecure_http"), "true", "is for kinds rule and hostname_regexp with allow_insecure_http", "")
+	}
 	if x.StripPathPrefix != "" {
 		c.stripPrefix(x, a.field("strip_path_prefix"))
 	}

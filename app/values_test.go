@@ -308,6 +308,7 @@ func TestDiff(t *testing.T) {
 		`frontends[0].priority: -5 -> 7`,
 		`frontends[4].kind: - "rule"`,
 		"frontends[4].rule: - \"Host(`old.example.com`) && !Method(`POST`)\"",
+		"frontends[4].rule_priority: - 7",
 		`middlewares[0].headers_opts.response["Server"]: - ""`,
 		`middlewares[7].basic_auth_opts.users: - "` + old[0].Middlewares[7].BasicAuth.Users[0].Redacted() + `"`,
 		`middlewares[9].allowed_ips_opts.ranges: another order: "192.0.2.1", "10.0.0.0/8", "2001:db8::/32"`,

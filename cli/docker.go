@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"edgerouter/discovery/docker"
+	"edgerouter/discovery/docker/labels"
 )
 
 // maxLabelFile bounds what --labels reads.
@@ -29,7 +30,8 @@ func dockerCommand() *cobra.Command {
 // dockerSettings say which engine there is, and how it is read; for serve and
 // for the docker commands.
 type dockerSettings struct {
-	host, network, defaultAuth string
+	host, network, defaultAuth, entryPoints string
+	trustLabels                             bool
 
 	// What resolve makes of them. on is false when no engine is to be asked.
 	options docker.Options
@@ -42,12 +44,16 @@ var dockerFlags = []setting{
 	{flag: "docker", env: []string{"DOCKER_URL", "DOCKER_HOST"}},
 	{flag: "docker-network", env: []string{"NETWORK_NAME"}},
 	{flag: "docker-default-auth"},
+	{flag: "docker-entrypoints"},
+	{flag: "docker-trust-labels"},
 }
 
 func (s *dockerSettings) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.host, "docker", "", "Docker engine to watch: `unix:///path, tcp://host:port` or off (default "+docker.DefaultHost+" if it is there)")
 	f.StringVar(&s.network, "docker-network", docker.DefaultNetwork, "`network` whose addresses of containers are used; "+docker.AutoNetwork+" takes a container's only one")
 	f.StringVar(&s.defaultAuth, "docker-default-auth", "", "stands in for a missing label edgerouter.auth; only `public` makes sense")
+	f.StringVar(&s.entryPoints, "docker-entrypoints", "", "what entry points in labels stand for besides web, http, websecure and https: `NAME=http|https|off,...`")
+	f.BoolVar(&s.trustLabels, "docker-trust-labels", false, "let labels read files and variables of edgerouter, reach its own addresses and name Turbocharger manifests")
 }
 
 // resolve fills in the environment. What it returns is wrong usage.
@@ -57,7 +63,12 @@ func (s *dockerSettings) resolve(f *pflag.FlagSet, env func(string) (string, boo
 			return err
 		}
 	}
-	s.options = docker.Options{Host: s.host, Network: s.network, DefaultAuth: s.defaultAuth}
+	s.options = docker.Options{Host: s.host, Network: s.network, DefaultAuth: s.defaultAuth, TrustLabels: s.trustLabels}
+	points, err := labels.ParseEntryPoints(s.entryPoints)
+	if err != nil {
+		return usagef("--docker-entrypoints: %w", err)
+	}
+	s.options.EntryPoints = points
 	s.on = s.host != "off"
 	if s.host == "" {
 		s.options.Host = docker.DefaultHost
@@ -67,7 +78,6 @@ func (s *dockerSettings) resolve(f *pflag.FlagSet, env func(string) (string, boo
 	if !s.on {
 		return nil
 	}
-	var err error
 	if s.options.TLS, err = dockerTLS(env); err != nil {
 		return err
 	}
@@ -165,7 +175,7 @@ Ends with code 1 when something is not served as its labels say.`,
 				if err != nil {
 					return fmt.Errorf("--labels %s: %w", file, err)
 				}
-				found = docker.ExplainLabels(id, given, engine.defaultAuth)
+				found = docker.ExplainLabels(id, given, engine.options)
 			case !engine.on:
 				return usagef("there is no Docker engine to ask: give --docker (or DOCKER_HOST), or --labels FILE; %s is not there", docker.DefaultHost)
 			default:

@@ -64,6 +64,9 @@ func newFrontend(d *app.Frontend, e router.Entry) (frontend, error) {
 	if d.Priority != nil {
 		e.HasPriority, e.Priority = true, *d.Priority
 	}
+	if d.RulePriority != nil {
+		e.HasRulePriority, e.RulePriority = true, *d.RulePriority
+	}
 	f := frontend{entry: &e}
 	switch d.Kind {
 	case app.FrontendHostname:
@@ -77,6 +80,10 @@ func newFrontend(d *app.Frontend, e router.Entry) (frontend, error) {
 			return f, err
 		}
 		e.Kind, e.HostRegexp = router.Regexp, pattern
+		if d.OnlyInsecureHTTP {
+			e.Kind, e.HostRegexp = router.Rule, nil
+			e.Rule, e.Text = router.And(router.HostMatches(pattern), router.PlainHTTP()), d.HostnameRegexp
+		}
 	case app.FrontendPathPrefix:
 		e.Kind = router.AnyHost
 	case app.FrontendRule:
@@ -84,8 +91,16 @@ func newFrontend(d *app.Frontend, e router.Entry) (frontend, error) {
 		if err != nil {
 			return f, err
 		}
+		if d.RulePriority != nil {
+			rule.length = *d.RulePriority
+		}
+		if d.OnlyInsecureHTTP {
+			rule.matcher = router.And(rule.matcher, router.PlainHTTP())
+		}
 		e.Kind, e.Rule, e.Text = router.Rule, rule.matcher, d.Rule
-		rule.plain = newPlainRule(parsed, rule.matcher, e)
+		if !d.OnlyInsecureHTTP {
+			rule.plain = newPlainRule(parsed, rule.matcher, e)
+		}
 		f.rule = rule
 	default:
 		return f, errors.New("frontend kind " + string(d.Kind) + " is not known")

@@ -32,10 +32,10 @@ func newPlainRule(parsed app.Rule, matcher router.Matcher, e router.Entry) *plai
 	if prefix == "/" {
 		prefix = ""
 	}
-	p := &plainRule{prefix: prefix, claim: fmt.Sprint(matcher)}
+	p := &plainRule{prefix: prefix, claim: fmt.Sprint(matcher, e.HasRulePriority, e.RulePriority)}
 	for _, host := range hosts {
 		plain := e
-		plain.Kind, plain.Host, plain.Rule, plain.Text = router.Exact, host, nil, ""
+		plain.Kind, plain.Host, plain.Rule, plain.Text, plain.HasRulePriority = router.Exact, host, nil, "", false
 		plain.PathPrefix, plain.StringPrefix = prefix, true
 		p.hosts, p.entries = append(p.hosts, sameHost(host)), append(p.entries, &plain)
 	}
@@ -155,7 +155,8 @@ func (p *plainRules) check(h *rulesOfHost) (again []string) {
 			// One with the same prefix and a text of the same length conflicts with it
 			// either way.
 			o := around[n-1]
-			fits = fits && (r.length > o.length || r.length == o.length && r.plain.prefix == o.plain.prefix)
+			same := r.plain.prefix == o.plain.prefix
+			fits = fits && (r.length > o.length && !same || r.length == o.length && same)
 		}
 		if fits {
 			around = append(around, r)

@@ -16,11 +16,16 @@ type Advertised func(ctx *fasthttp.RequestCtx, direct bool, value []byte)
 
 const advertisement = "turbocharger"
 
-// advertises hands the value of a field on if it is the advertisement.
-func (c *call) advertises(f Field) {
-	if len(f.Name) == len(advertisement) && c.f.advertised != nil && !c.asking && c.response.Status < 400 && wire.EqualFold(f.Name, advertisement) {
+// advertises reports whether a field is the advertisement, which is for the edge
+// alone, and hands its value on.
+func (c *call) advertises(f Field) bool {
+	if len(f.Name) != len(advertisement) || !wire.EqualFold(f.Name, advertisement) {
+		return false
+	}
+	if c.f.advertised != nil && !c.asking && c.response.Status < 400 {
 		c.f.advertised(c.in.ctx, c.direct, f.Value)
 	}
+	return !c.asking
 }
 
 // Advertisement asks the function with HEAD on a path, as for a client that asked

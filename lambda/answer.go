@@ -149,8 +149,9 @@ func (c *call) answer() {
 			c.in.x.Date = append(c.in.x.Date[:0], f.Value...)
 			continue
 		}
-		resp.Header.AddBytesKV(f.Name, f.Value)
-		c.advertises(f)
+		if !c.advertises(f) {
+			resp.Header.AddBytesKV(f.Name, f.Value)
+		}
 	}
 }
 

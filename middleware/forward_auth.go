@@ -60,7 +60,7 @@ func NewForwardAuth(opts app.AuthForwardOpts, deps Deps) (Wrapper, error) {
 			return nil, fmt.Errorf("%s.add_auth_cookies_to_response[%d]: %q is not the name of a cookie", field, i, name)
 		}
 	}
-	if f.client, err = newAuthClient(u, opts.TLSConfig); err != nil {
+	if f.client, err = newAuthClient(u, opts.TLSConfig, opts.RefuseLocal); err != nil {
 		return nil, fmt.Errorf("%s.%w", field, err)
 	}
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {

@@ -29,8 +29,11 @@ type authClient struct {
 	url  string
 }
 
-func newAuthClient(u *url.URL, opts *app.TLSConfig) (*authClient, error) {
+func newAuthClient(u *url.URL, opts *app.TLSConfig, refuseLocal bool) (*authClient, error) {
 	dialer := net.Dialer{Timeout: authConnectTimeout}
+	if refuseLocal {
+		dialer.Control = refuseLocalAddress
+	}
 	port := u.Port()
 	if port == "" {
 		port = "80"

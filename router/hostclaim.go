@@ -28,9 +28,11 @@ func hostsOf(m Matcher, host []byte) (may, must bool) {
 }
 
 // The matchers that look at nothing but the host.
-func (host) onlyHosts()        {}
-func (hostRegexp) onlyHosts()  {}
-func (hostMatches) onlyHosts() {}
+func (host) onlyHosts()         {}
+func (hostRegexp) onlyHosts()   {}
+func (hostMatches) onlyHosts()  {}
+func (hostWildcard) onlyHosts() {}
+func (everyHost) onlyHosts()    {}
 
 // mayTakeHost reports whether the node can take any request for the host, which
 // is canonical.

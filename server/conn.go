@@ -25,6 +25,7 @@ type conn struct {
 	tls      *tls.Conn // nil on plain connections
 	x        wire.Exchange
 	ctx      *fasthttp.RequestCtx
+	secure   bool          // the request in service came over TLS, here or to a trusted proxy
 	filled   bool          // ctx was used by the request
 	entry    *router.Entry // of the request in service; nil when nothing matched
 

@@ -70,6 +70,7 @@ func (c *conn) account() {
 func (c *conn) dispatch() {
 	s, x := c.srv, &c.x
 	secure := c.identify()
+	c.secure = secure
 	x.ClientIP = c.client
 	if x.Head.Overrides && !s.AllowOverrides {
 		s.limited(limitOverrides, c.client)
@@ -242,6 +243,10 @@ func (c *conn) Header(name string) []byte { return c.x.Head.GetAnyCase(name) }
 
 // Query is part of router.Attributes.
 func (c *conn) Query() []byte { return c.x.Head.Query }
+
+// Secure reports whether the request came over TLS, to the edge or to a proxy that
+// is trusted; rules may ask.
+func (c *conn) Secure() bool { return c.secure }
 
 // ClientIP is part of router.Attributes.
 func (c *conn) ClientIP() netip.Addr { return c.client }

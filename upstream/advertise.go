@@ -20,11 +20,16 @@ type Advertised func(ctx *fasthttp.RequestCtx, direct bool, value []byte)
 
 const advertisement = "turbocharger"
 
-// advertises hands the value of a field on if it is the advertisement.
-func (c *call) advertises(status int, f *wire.Field) {
-	if len(f.Name) == len(advertisement) && c.s.advertised != nil && status < 400 && wire.EqualFold(f.Name, advertisement) {
+// advertises reports whether a field is the advertisement, which is for the edge
+// alone, and hands its value on.
+func (c *call) advertises(status int, f *wire.Field) bool {
+	if len(f.Name) != len(advertisement) || !wire.EqualFold(f.Name, advertisement) {
+		return false
+	}
+	if c.s.advertised != nil && status < 400 {
 		c.s.advertised(c.ctx, c.direct, f.Value)
 	}
+	return true
 }
 
 var errNoPeer = errors.New("no peer is available")

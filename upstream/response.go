@@ -27,7 +27,9 @@ func (c *call) appendResponse(dst []byte, p *peer, h *wire.ResponseHead, chunked
 		default:
 			continue
 		}
-		c.advertises(h.Status, f)
+		if c.advertises(h.Status, f) {
+			continue
+		}
 		if c.s.fixed.dropResponse != nil && named(c.s.fixed.dropResponse, f.Name) {
 			continue
 		}

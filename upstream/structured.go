@@ -57,8 +57,7 @@ func (c *call) fillResponse(p *peer, h *wire.ResponseHead) {
 				c.x.Date = append(c.x.Date[:0], f.Value...)
 			}
 		case wire.Ordinary, wire.ContentType, wire.Server, wire.Cookie, wire.Forwarding:
-			c.advertises(h.Status, f)
-			if !named(c.s.fixed.dropResponse, f.Name) {
+			if !c.advertises(h.Status, f) && !named(c.s.fixed.dropResponse, f.Name) {
 				resp.Header.AddBytesKV(f.Name, f.Value)
 			}
 		}

@@ -18,6 +18,8 @@ import (
 type builder struct {
 	network     asked
 	defaultAuth string
+	entryPoints map[string]labels.EntryPoint
+	trust       bool
 	linger      time.Duration
 	engine      string
 
@@ -33,7 +35,7 @@ type builder struct {
 
 func newBuilder(o Options) *builder {
 	return &builder{
-		network: asked{o.Network, "--docker-network"}, defaultAuth: o.DefaultAuth, linger: o.Linger, engine: o.Host,
+		network: asked{o.Network, "--docker-network"}, defaultAuth: o.DefaultAuth, entryPoints: o.EntryPoints, trust: o.TrustLabels, linger: o.Linger, engine: o.Host,
 		services: map[string]*reading{}, declined: map[string]bool{}, records: map[string]*record{},
 	}
 }

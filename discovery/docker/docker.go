@@ -35,6 +35,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"edgerouter/discovery"
+	"edgerouter/discovery/docker/labels"
 )
 
 // Name is the name of the source.
@@ -61,6 +62,11 @@ type Options struct {
 	Network string
 	// DefaultAuth stands in for a missing edgerouter.auth: "" or "public".
 	DefaultAuth string
+	// EntryPoints say what names of entry points in labels stand for; nil:
+	// labels.DefaultEntryPoints.
+	EntryPoints map[string]labels.EntryPoint
+	// TrustLabels lets labels read files of the edge and reach its own addresses.
+	TrustLabels bool
 	// Linger is how long an application whose last container is gone answers 503
 	// before it is gone itself, so that one that is made anew is not unknown
 	// meanwhile. 0 means DefaultLinger, less than 0 not at all.

@@ -170,8 +170,8 @@ func (b *builder) others(s *state, name string) (out []Detail) {
 
 // ExplainLabels tells what labels become without an engine: as those of a
 // container of that name, whose address is not known.
-func ExplainLabels(name string, given map[string]string, defaultAuth string) []Detail {
-	r := labels.Compile(name, given, labels.Options{DefaultAuth: defaultAuth})
+func ExplainLabels(name string, given map[string]string, o Options) []Detail {
+	r := labels.Compile(name, given, labels.Options{DefaultAuth: o.DefaultAuth, EntryPoints: o.EntryPoints, Trust: o.TrustLabels})
 	base := Detail{
 		ID: name, Labels: labels.Shown(given), In: r.In, Why: r.Why, Dialect: string(r.Dialect), Problems: []app.Problem{},
 	}

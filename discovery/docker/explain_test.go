@@ -106,7 +106,7 @@ func FuzzParseLabels(f *testing.F) {
 			}
 			return
 		}
-		for _, d := range ExplainLabels("app", got, "public") {
+		for _, d := range ExplainLabels("app", got, Options{DefaultAuth: "public"}) {
 			if d.In && !d.Served && len(d.Problems) == 0 {
 				t.Error("not served, and nobody says why")
 			}

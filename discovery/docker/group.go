@@ -222,7 +222,7 @@ func (b *builder) share(s *state) {
 func (b *builder) compile(r *reading, id string, named bool, from string) {
 	if r.compiled == 0 || r.compiled != b.version && len(r.result.Borrowed) > 0 {
 		r.result = labels.Compile(id, r.labels, labels.Options{
-			DefaultAuth: b.defaultAuth, From: from, Named: named, Shared: b.shared,
+			DefaultAuth: b.defaultAuth, From: from, Named: named, Shared: b.shared, EntryPoints: b.entryPoints, Trust: b.trust,
 		})
 		r.compiled = b.version
 	}

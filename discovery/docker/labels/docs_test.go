@@ -115,7 +115,7 @@ func effect(name string) string {
 			labels := maps.Clone(given)
 			labels[name] = value
 			found := ""
-			r := Compile("shop", labels, Options{})
+			r := Compile("shop", labels, Options{Trust: true})
 			for _, a := range r.Apps {
 				for _, p := range a.Problems {
 					if !strings.EqualFold(p.Field, name) {

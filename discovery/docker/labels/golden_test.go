@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal("want the files labels and want", err)
 			}
 			given := parse(string(a.Files[0].Data))
-			r := Compile("shop", given, Options{})
+			r := Compile("shop", given, Options{Trust: strings.Contains(string(a.Comment), "trusted")})
 			got := tell(r)
 			if *update {
 				a.Files[1].Data = []byte(got)

@@ -125,36 +125,84 @@ func lift[T, P any](o option[P], part func(*T) *P) option[T] {
 
 // entryPoints are the names of Traefik's listeners. Here there are two of them.
 type entryPoints struct {
+	names         []string
 	plain, secure bool
-	foreign       []string
+	off           bool // all of them are
 }
 
 func (e *entryPoints) read(v string) error {
 	names, err := list(v)
-	*e = entryPoints{}
-	for _, name := range names {
-		switch lower(name) {
-		case "http", "web":
-			e.plain = true
-		case "https", "websecure":
-			e.secure = true
-		default:
-			e.foreign = append(e.foreign, name)
-		}
-	}
+	*e = entryPoints{names: names}
 	return err
 }
 
-func (e *entryPoints) isPlain(name string) bool {
-	name = lower(name)
-	return name == "http" || name == "web"
+// EntryPoint is what a name of one of Traefik's listeners stands for.
+type EntryPoint string
+
+// What entry points stand for.
+const (
+	EntryPointHTTP  EntryPoint = "http"
+	EntryPointHTTPS EntryPoint = "https"
+	EntryPointOff   EntryPoint = "off" // not served here
+)
+
+// DefaultEntryPoints are the names that mean something without being mapped.
+var DefaultEntryPoints = map[string]EntryPoint{
+	"web": EntryPointHTTP, "http": EntryPointHTTP, "80": EntryPointHTTP,
+	"websecure": EntryPointHTTPS, "https": EntryPointHTTPS, "443": EntryPointHTTPS,
 }
 
-// tell warns of listeners that are not there.
-func (e *entryPoints) tell(label string, n *notes) {
-	for _, name := range e.foreign {
-		n.warn(label, name, "there is no such entry point: everything is served on the listeners of --http and --https", "")
+// ParseEntryPoints reads a list such as "lan=http,vpn=off" and adds it to
+// DefaultEntryPoints.
+func ParseEntryPoints(s string) (map[string]EntryPoint, error) {
+	names, err := list(s)
+	if err != nil {
+		return nil, err
 	}
+	points := maps.Clone(DefaultEntryPoints)
+	for _, part := range names {
+		name, kind, ok := strings.Cut(part, "=")
+		name, kind = lower(strings.TrimSpace(name)), lower(strings.TrimSpace(kind))
+		switch k := EntryPoint(kind); {
+		case !ok || name == "":
+			return nil, fmt.Errorf("%q is not NAME=http, NAME=https or NAME=off", short(part))
+		case k != EntryPointHTTP && k != EntryPointHTTPS && k != EntryPointOff:
+			return nil, fmt.Errorf("%q: want http, https or off, not %q", short(part), short(kind))
+		default:
+			points[name] = k
+		}
+	}
+	return points, nil
+}
+
+func (o *Options) entryPoint(name string) (EntryPoint, bool) {
+	points := o.EntryPoints
+	if points == nil {
+		points = DefaultEntryPoints
+	}
+	kind, ok := points[lower(name)]
+	return kind, ok
+}
+
+// resolve finds out what the names stand for. What is for listeners that are not
+// known here must not be served on those that are.
+func (e *entryPoints) resolve(o *Options, label string, n *notes) {
+	off := 0
+	for _, name := range e.names {
+		kind, ok := o.entryPoint(name)
+		switch {
+		case !ok:
+			n.fail(label, name, "is an entry point that is not known here; what is for it alone must not be served on others",
+				"map it with --docker-entrypoints "+name+"=http, "+name+"=https or "+name+"=off")
+		case kind == EntryPointHTTP:
+			e.plain = true
+		case kind == EntryPointHTTPS:
+			e.secure = true
+		default:
+			off++
+		}
+	}
+	e.off = off > 0 && off == len(e.names)
 }
 
 // parsePriority reads the order among rules. 0 is Traefik's way to say nothing.

@@ -20,7 +20,6 @@
 package labels
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -37,6 +36,11 @@ type Options struct {
 	// Named says that the id is the name of a Compose or Swarm service, which
 	// traefik.backend does not change.
 	Named bool
+	// EntryPoints say what the names of entry points stand for; nil: DefaultEntryPoints.
+	EntryPoints map[string]EntryPoint
+	// Trust lets labels read files and the environment of the edge, reach addresses of
+	// its own, and name manifests that it serves.
+	Trust bool
 	// Shared are middlewares that other containers declare, by name in lower case.
 	Shared map[string]Shared
 }
@@ -115,6 +119,10 @@ func Compile(id string, labels map[string]string, opts Options) Result {
 		c.v3()
 	}
 	c.common()
+	if c.off {
+		c.result.In, c.result.Why = false, "all of its entry points are off (--docker-entrypoints)"
+		return c.result
+	}
 	c.finish()
 	return c.result
 }
@@ -129,6 +137,7 @@ type compiler struct {
 	all    notes // of all applications
 	first  notes // of the container; the first application tells them
 	drafts []*draft
+	off    bool // nothing is to be served, since all entry points are off
 }
 
 func newCompiler(id string, labels map[string]string, opts Options) *compiler {
@@ -322,8 +331,15 @@ func (c *compiler) application(d *draft, found notes) App {
 		labels = append([]string{c.auth.label}, labels...)
 	}
 	peers := d.peers
+	if !c.opts.Trust {
+		peers.Turbocharger = "off"
+		refuseLocal(&a, labels, &found)
+	}
 	c.tls.apply(&peers, d.peer.Scheme, &found)
 	a.Definition.Backend = app.Backend{Kind: app.BackendPeerSet, PeerSet: &peers}
+	if !c.opts.Trust {
+		d.refuseFiles(a, labels, &found)
+	}
 	broken := len(found.errors) > 0
 	for _, p := range d.check(a, labels) {
 		// What has been told already makes more that says nothing new.
@@ -339,13 +355,7 @@ func (c *compiler) application(d *draft, found notes) App {
 // check validates the application as it will be with an address, and tells what
 // is wrong by the labels.
 func (d *draft) check(a App, middlewareLabels []string) []app.Problem {
-	places := d.peerLabels
-	for i, l := range d.frontendLabels {
-		places = append(places, place{fmt.Sprintf("frontends[%d]", i), l})
-	}
-	for i, l := range middlewareLabels {
-		places = append(places, place{fmt.Sprintf("middlewares[%d]", i), l})
-	}
+	places := d.places(middlewareLabels)
 	var problems []app.Problem
 	for _, p := range a.With([]Address{{Host: "192.0.2.1", Port: 80, Peer: a.Peer}}).Validate() {
 		problems = append(problems, inLabels(p, places))

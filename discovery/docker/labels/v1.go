@@ -165,7 +165,12 @@ func (c *compiler) v1Draft(id string, p *v1Part, b *v1Backend) {
 	d.notes.add(p.notes)
 	d.notes.add(b.notes)
 	b.apply(d)
-	p.front.apply(d, b)
+	p.front.apply(c, d, b)
+	if p.front.entries.off {
+		c.off = len(c.drafts) == 0
+		return
+	}
+	c.off = false
 	c.drafts = append(c.drafts, d)
 }
 

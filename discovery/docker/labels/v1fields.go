@@ -208,12 +208,12 @@ func (f *v1Frontend) rate(rest, value string) (err error) {
 }
 
 // apply puts the frontend's options into an application.
-func (f *v1Frontend) apply(d *draft, b *v1Backend) {
+func (f *v1Frontend) apply(c *compiler, d *draft, b *v1Backend) {
+	f.entries.resolve(&c.opts, f.labels["entrypoints"], &d.notes)
 	plain := f.entries.plain && f.toEntry == ""
-	if f.toEntry != "" && f.entries.isPlain(f.toEntry) {
+	if kind, _ := c.opts.entryPoint(f.toEntry); f.toEntry != "" && kind == EntryPointHTTP {
 		d.notes.warn(f.labels["redirect"], f.toEntry, "has no effect: https is not redirected to plain HTTP", "")
 	}
-	f.entries.tell(f.labels["entrypoints"], &d.notes)
 	rewrites := f.frontends(d, plain)
 	if len(f.allowed) > 0 {
 		d.wrap(cmpLabel(f.labels["whitelist"], f.labels["whitelistsourcerange"]), app.Middleware{Kind: app.MiddlewareAllowedIPs, AllowedIPs: &app.AllowedIPsOpts{Ranges: f.allowed}})

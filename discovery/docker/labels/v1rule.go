@@ -222,26 +222,17 @@ func (f *v1Frontend) frontends(d *draft, plain bool) (rewrites []app.Middleware)
 	}
 	for _, one := range r.frontends() {
 		one.AllowInsecureHTTP = plain
-		one.Priority = priority(f.priority, len(f.rule), f.labels["priority"], &d.notes)
+		one.OnlyInsecureHTTP = plain && !f.entries.secure
+		one.RulePriority = f.priority
+		if one.RulePriority == nil {
+			// What the rule became has another length.
+			length := len(f.rule)
+			one.RulePriority = &length
+		}
 		d.frontend(one, label)
 	}
 	if len(r.removes) > 0 {
 		rewrites = append(rewrites, app.Middleware{Kind: app.MiddlewareStripPrefix, StripPrefix: &app.StripPrefixOpts{Regexps: r.removes}})
 	}
 	return append(rewrites, r.rewrites...)
-}
-
-// priority is the explicit one of a frontend. In Traefik a rule without one has
-// its length for it, so that a small number puts a rule behind the others. Here
-// an explicit priority goes before everything that has none: only a number that
-// raises the rule can be taken over.
-func priority(asked *int, length int, label string, n *notes) *int {
-	if asked == nil {
-		return nil
-	}
-	if *asked <= length {
-		n.warn(label, fmt.Sprint(*asked), fmt.Sprintf("has no effect: it is not above the length of the rule, which is %d and counts without it", length), "")
-		return nil
-	}
-	return asked
 }

@@ -11,18 +11,25 @@ import (
 // route is a router with what it leads to.
 type route struct {
 	*router
-	target  *service
-	chain   []wrapped // outermost first
-	plain   bool      // plain HTTP is served
-	toHTTPS bool      // a middleware of it redirects plain HTTP to https
-	notes   notes
+	target *service
+	chain  []wrapped // outermost first
+	plain  bool      // plain HTTP is served
+	// onlyPlain: https is not.
+	onlyPlain bool
+	toHTTPS   bool // onlyPlain, and a middleware redirects to https
+	notes     notes
 }
 
 // assemble makes applications of the routers: those that lead to one service
 // through the same middlewares are one.
 func (c *compiler) assemble(t *tree) {
 	routes := c.routes(t)
+	if len(routes) == 0 {
+		c.off = true
+		return
+	}
 	routes = joinSchemes(routes)
+	failConflicts(routes)
 	services := map[*service]bool{}
 	for _, r := range routes {
 		services[r.target] = true
@@ -80,6 +87,10 @@ func (c *compiler) routes(t *tree) []*route {
 		r := &route{router: t.routers[name], notes: t.routers[name].notes}
 		if r.rule == "" && r.ruleLabel == "" {
 			r.notes.fail(r.label+".rule", "", "is missing", "no rule is made up from names: write "+r.label+".rule=Host(`example.com`)")
+		}
+		if r.entries.resolve(&c.opts, r.entryLabel, &r.notes); r.entries.off {
+			c.first.warn(r.entryLabel, strings.Join(r.entries.names, ","), "is off here (--docker-entrypoints): the router is not served", "")
+			continue
 		}
 		r.target = c.target(t, r)
 		m := mixer{c: c, tree: t, notes: &r.notes}
@@ -144,54 +155,11 @@ func local(name string) (string, bool) {
 	return name, !ok || provider == "docker" || provider == "swarm"
 }
 
-// access finds out whether the router serves plain HTTP. A redirect to https is
-// what edgerouter does by itself.
+// access finds out over what the router is served.
 func (r *route) access() {
-	r.entries.tell(r.entryLabel, &r.notes)
-	onlyPlain := r.entries.plain && !r.entries.secure && !r.tls
-	var chain []wrapped
-	for _, w := range r.chain {
-		if m := w.redirectsToHTTPS(); m && onlyPlain {
-			r.toHTTPS = true
-			continue
-		}
-		chain = append(chain, w)
-	}
-	if r.toHTTPS {
-		r.chain = chain
-		return
-	}
 	r.plain = r.entries.plain && !r.tls
-}
-
-// joinSchemes makes one route of two that differ in their entry points only,
-// which is how Traefik serves a host on both. The one for https stays, with its
-// middlewares.
-func joinSchemes(routes []*route) []*route {
-	sameRule := func(a, b *route) bool { return a.rule == b.rule && a.target == b.target && a.rule != "" }
-	isPlain := func(r *route) bool { return r.entries.plain && !r.entries.secure && !r.tls }
-	var out []*route
-	for _, r := range routes {
-		if !isPlain(r) {
-			out = append(out, r)
-			continue
-		}
-		i := slices.IndexFunc(routes, func(o *route) bool { return !isPlain(o) && sameRule(o, r) })
-		if i < 0 {
-			out = append(out, r)
-			continue
-		}
-		other := routes[i]
-		other.notes.add(r.notes)
-		if r.toHTTPS {
-			continue
-		}
-		other.plain = true
-		if chainKey(r.chain) != chainKey(other.chain) {
-			other.notes.warn(r.label+".middlewares", "", "has no effect: "+other.label+" has the same rule, and its middlewares are for plain HTTP as well", "")
-		}
-	}
-	return out
+	r.onlyPlain = r.plain && !r.entries.secure
+	r.toHTTPS = r.onlyPlain && slices.ContainsFunc(r.chain, func(w wrapped) bool { return w.redirectsToHTTPS() })
 }
 
 // frontend puts the router into an application.
@@ -201,12 +169,14 @@ func (r *route) frontend(d *draft) {
 	}
 	if i := slices.IndexFunc(d.frontends, func(f app.Frontend) bool { return f.Rule == r.rule }); i >= 0 {
 		r.notes.warn(r.ruleLabel, r.rule, "has no effect: another router with the same rule leads to the same service", "")
-		d.frontends[i].AllowInsecureHTTP = d.frontends[i].AllowInsecureHTTP || r.plain
+		f := &d.frontends[i]
+		f.OnlyInsecureHTTP = f.OnlyInsecureHTTP && r.onlyPlain
+		f.AllowInsecureHTTP = f.AllowInsecureHTTP || r.plain
 		return
 	}
 	d.frontend(app.Frontend{
-		Kind: app.FrontendRule, Rule: r.rule, AllowInsecureHTTP: r.plain,
-		Priority: priority(r.priority, len(r.rule), r.priorityKey, &r.notes),
+		Kind: app.FrontendRule, Rule: r.rule, AllowInsecureHTTP: r.plain, OnlyInsecureHTTP: r.onlyPlain,
+		RulePriority: r.priority,
 	}, r.ruleLabel)
 }
 
