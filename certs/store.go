@@ -2,7 +2,9 @@ package certs
 
 import (
 	"crypto/tls"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,7 +182,7 @@ func (s *Store) Has(name, before string) bool {
 // unrecognized_name alert: any error becomes internal_error. It works only in a
 // Config whose Certificates are empty, as TLSConfig makes it.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	name := hello.ServerName
+	name := serverName(hello)
 	if s.opts.Challenge != nil && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == ProtoChallenge {
 		return s.opts.Challenge(name), nil
 	}
@@ -208,6 +210,15 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	}
 	s.noteUnknown(hello)
 	return nil, nil
+}
+
+// serverName is the name that a client asks for. An address is none (RFC 6066
+// section 3): its client gets what those get that send no name.
+func serverName(hello *tls.ClientHelloInfo) string {
+	if _, err := netip.ParseAddr(strings.Trim(hello.ServerName, "[]")); err == nil {
+		return ""
+	}
+	return hello.ServerName
 }
 
 func (s *Store) noteUnknown(hello *tls.ClientHelloInfo) {

@@ -154,6 +154,18 @@ func TestDefaultCertificate(t *testing.T) {
 	}
 }
 
+// An address as server name counts as none.
+func TestAddressAsServerName(t *testing.T) {
+	s, _, _ := newTestStore(Options{DefaultName: "example.com"})
+	c := certificate(t, ecdsaKey(), 90*day, "example.com")
+	s.Set(SourceFile, []*Certificate{certificate(t, ecdsaKey(), 90*day, "other.example.com"), c}, nil)
+	for _, name := range []string{"", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"} {
+		if got, err := s.GetCertificate(&tls.ClientHelloInfo{ServerName: name}); got != c.TLS || err != nil {
+			t.Errorf("%q gets %v, %v", name, got, err)
+		}
+	}
+}
+
 func TestOnDemand(t *testing.T) {
 	made := certificate(t, ecdsaKey(), 90*day, "made.example.com")
 	s, _, log := newTestStore(Options{OnDemand: func(name string) (*tls.Certificate, error) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -51,6 +52,21 @@ func TestStoreInDataFolderIsPrivate(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
 			t.Errorf("%s: %v %v", path, info, err)
 		}
+	}
+}
+
+// serve tells of it at start.
+func TestServeTellsWideDataFolder(t *testing.T) {
+	data, apps := t.TempDir(), filepath.Join(t.TempDir(), "apps.json")
+	os.Chmod(data, 0o755)
+	if err := os.WriteFile(apps, []byte(`{"apps": []}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startServe(t, apps, "--data", data)
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Wait()
+	if !strings.Contains(p.stderr.String(), "chmod -R go-rwx") {
+		t.Errorf("it is not told: %s", &p.stderr)
 	}
 }
 

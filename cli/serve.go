@@ -62,6 +62,7 @@ func serve(ctx context.Context, s settings, log zerolog.Logger, out io.Writer) e
 	if err := makeData(s.data); err != nil {
 		return fmt.Errorf("--data %s: %w; name a folder that this user may write to", s.data, err)
 	}
+	tellWide(s.data, log)
 	if s.dev {
 		if err := noInstanceMetadata(); err != nil {
 			return err
