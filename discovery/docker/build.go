@@ -95,6 +95,7 @@ func (b *builder) build(s *state, now time.Time, explain bool) set {
 			out.relate(siblings)
 		}
 	}
+	b.holdBack(seen, &out)
 	b.forget(seen, now, &out)
 	slices.SortFunc(out.apps, func(x, y app.Application) int { return strings.Compare(x.ID, y.ID) })
 	b.built = true

@@ -11,6 +11,7 @@ import (
 // The labels that the engine and Compose put on containers.
 const (
 	composeProject = "com.docker.compose.project"
+	stackNamespace = "com.docker.stack.namespace"
 	composeService = "com.docker.compose.service"
 	composeOneOff  = "com.docker.compose.oneoff"
 	swarmService   = "com.docker.swarm.service.name"

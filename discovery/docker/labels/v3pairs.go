@@ -8,12 +8,7 @@ import (
 )
 
 // sameRequests is what two routers have in common that take the same requests.
-func (r *route) sameRequests() string {
-	if rule, err := app.ParseRule(r.rule); err == nil {
-		return rule.String()
-	}
-	return r.rule
-}
+func (r *route) sameRequests() string { return sameRule(r.rule) }
 
 // number is the priority among rules.
 func (r *route) number() int {
