@@ -56,11 +56,12 @@ func index(peers []*peer, p *peer) int {
 }
 
 func TestNewBalancerRefuses(t *testing.T) {
+	tooLarge := int64(math.MaxInt32) + 1 // negative where int has 32 bits
 	for want, opts := range map[string]app.PeerSetOpts{
 		`policy: "random"`:        {Policy: "random"},
 		`hash_on: "x"`:            {Policy: app.PolicyHash, HashOn: "x"},
 		`weights["a"]: -1`:        {Weights: map[string]int{"a": -1}},
-		`weights["a"]: 1`:         {Weights: map[string]int{"a": 1 << 40}},
+		`weights["b"]: `:          {Weights: map[string]int{"b": int(tooLarge)}},
 		`sticky_cookie.name`:      {StickyCookie: &app.StickyCookie{Name: "a b"}},
 		`sticky_cookie.same_site`: {StickyCookie: &app.StickyCookie{SameSite: "maybe"}},
 	} {

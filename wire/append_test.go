@@ -10,7 +10,7 @@ import (
 )
 
 func TestPutChunkHead(t *testing.T) {
-	for _, n := range []int{0, 1, 15, 16, 255, 256, 65535, 1 << 20, math.MaxUint32} {
+	for _, n := range []int{0, 1, 15, 16, 255, 256, 65535, 1 << 20, math.MaxInt32} {
 		var room [ChunkHeadSize]byte
 		at := PutChunkHead(room[:], n)
 		if got, want := string(room[at:]), fmt.Sprintf("%x\r\n", n); got != want {
