@@ -48,6 +48,9 @@ type PeerSetOpts struct {
 	// Upgrades are the protocols that clients may switch to (the Upgrade field);
 	// an empty list: none. Absent: websocket.
 	Upgrades []string `json:"upgrades,omitempty"`
+	// RequestTrailers passes on the trailers of chunked requests. They are dropped
+	// otherwise, but for gRPC, because few applications keep them apart from fields.
+	RequestTrailers bool `json:"request_trailers,omitempty" default:"false"`
 	// ResponseHeaders are set on and removed from what peers answer.
 	ResponseHeaders *ResponseHeaders `json:"response_headers,omitempty"`
 	// Turbocharger "off" ignores the advertisement header of the peers.

@@ -107,43 +107,9 @@ func origin(ctx *fasthttp.RequestCtx) string {
 // userField tells the backend who is asking.
 const userField = "X-Auth-User"
 
-// dropUser removes what a client says about who it is, under any name that a
-// backend may take for userField (CGI makes _ of -).
-func dropUser(h *fasthttp.RequestHeader) {
-	for {
-		var found []byte
-		for key := range h.All() {
-			if sameField(key, userField) {
-				found = key
-				break
-			}
-		}
-		if found == nil {
-			return
-		}
-		h.DelBytes(found)
-	}
-}
-
-// sameField compares names of fields without regard to case and to - or _.
-func sameField(key []byte, name string) bool {
-	if len(key) != len(name) {
-		return false
-	}
-	for i, c := range key {
-		if c == '_' {
-			c = '-'
-		}
-		if c|0x20 != name[i]|0x20 {
-			return false
-		}
-	}
-	return true
-}
-
 // pass hands an admitted request on as that of a user.
 func pass(ctx *fasthttp.RequestCtx, user string, next fasthttp.RequestHandler) {
-	ctx.Request.Header.Set(userField, user)
+	wire.SetOwned(ctx, userField, user)
 	wire.KeyField(ctx, userField)
 	wire.Authorize(ctx)
 	// The context lives on with the connection, the mark must not.

@@ -133,7 +133,7 @@ func clientSecret(opts app.AuthOIDCOpts, resolve func(app.Secret) (string, error
 }
 
 func (g *oidcGate) serve(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler) {
-	dropUser(&ctx.Request.Header)
+	wire.Own(ctx, userField)
 	switch string(ctx.Path()) {
 	case pathCallback:
 		g.callback(ctx)

@@ -109,7 +109,7 @@ func NewSSO(opts app.AuthSSOOpts, deps SignInDeps) (func(next fasthttp.RequestHa
 }
 
 func (s *sso) serve(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler) {
-	dropUser(&ctx.Request.Header)
+	wire.Own(ctx, userField)
 	switch string(ctx.Path()) {
 	case pathReturn:
 		s.signedIn(ctx)
@@ -137,7 +137,7 @@ func (s *sso) serve(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler) {
 		return
 	}
 	if bearer {
-		ctx.Request.Header.Del(fasthttp.HeaderAuthorization)
+		wire.Own(ctx, fasthttp.HeaderAuthorization)
 	}
 	wire.DropCookies(ctx, func(name []byte) bool {
 		return string(name) == ssoCookie || string(name) == plainCookie || bytes.HasPrefix(name, []byte(s.attempts.prefix))

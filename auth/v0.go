@@ -42,7 +42,7 @@ func NewV0(opts app.AuthV0Opts, deps V0Deps) (func(next fasthttp.RequestHandler)
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return func(ctx *fasthttp.RequestCtx) {
 			if gate.Admit(ctx) {
-				ctx.Request.Header.Del(fasthttp.HeaderAuthorization)
+				wire.Own(ctx, fasthttp.HeaderAuthorization)
 				wire.Authorize(ctx)
 				// The context lives on with the connection, the mark must not.
 				ctx.SetUserValue(admitted{}, true)

@@ -175,10 +175,10 @@ func (b *basicAuth) admit(ctx *fasthttp.RequestCtx) bool {
 		b.good.put(good, until)
 	}
 	if b.removes {
-		h.Del(fasthttp.HeaderAuthorization)
+		wire.Own(ctx, fasthttp.HeaderAuthorization)
 	}
 	if b.header != "" {
-		setRequestField(h, b.header, who.name)
+		wire.SetOwned(ctx, b.header, who.name)
 		wire.KeyField(ctx, b.header)
 	}
 	wire.Authorize(ctx)

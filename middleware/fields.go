@@ -1,6 +1,10 @@
 package middleware
 
-import "bytes"
+import (
+	"bytes"
+
+	"edgerouter/wire"
+)
 
 // fields is what the heads of requests and responses have in common.
 type fields interface {
@@ -66,7 +70,7 @@ func repeatedNames(names [][]byte) (repeated []string) {
 // setField has a field stand there once, with a value.
 func setField(h fields, name, value string) {
 	// fasthttp adds Set-Cookie whichever way it is set.
-	if len(h.PeekAll(name)) > 1 || looksLike([]byte(name), "Set-Cookie") {
+	if len(h.PeekAll(name)) > 1 || wire.SameName(name, "Set-Cookie") {
 		dropField(h, name)
 	}
 	h.Set(name, value)

@@ -43,7 +43,7 @@ func newTaken(field string, opts app.AuthForwardOpts) (t taken, err error) {
 func (t *taken) takeOver(ctx *fasthttp.RequestCtx, from *fasthttp.ResponseHeader) {
 	h := &ctx.Request.Header
 	for _, name := range t.names {
-		dropRequestField(h, name)
+		wire.Own(ctx, name)
 		wire.KeyField(ctx, name)
 		for _, value := range from.PeekAll(name) {
 			h.AddBytesV(name, value)
@@ -61,7 +61,7 @@ func (t *taken) takeOver(ctx *fasthttp.RequestCtx, from *fasthttp.ResponseHeader
 	}
 	for _, name := range gone {
 		if !t.named(name) {
-			dropField(h, name)
+			wire.Own(ctx, name)
 			wire.KeyField(ctx, textproto.CanonicalMIMEHeaderKey(spelling(name)))
 		}
 	}
@@ -83,7 +83,7 @@ func (t *taken) matches(name []byte) bool {
 		}
 	case wire.Forwarding:
 		for _, own := range edgeFields {
-			if looksLike(name, own) {
+			if wire.SameName(name, own) {
 				return false
 			}
 		}
@@ -95,7 +95,7 @@ func (t *taken) matches(name []byte) bool {
 
 // named reports whether a field is one of names, and so has been dealt with.
 func (t *taken) named(name string) bool {
-	return slices.ContainsFunc(t.names, func(n string) bool { return looksLike([]byte(name), n) })
+	return slices.ContainsFunc(t.names, func(n string) bool { return wire.SameName(name, n) })
 }
 
 // edgeFields are those that this proxy writes into each request.
@@ -103,8 +103,16 @@ var edgeFields = []string{
 	forwardedFor, forwardedHost, forwardedPrefix, forwardedProto, "X-Forwarded-Port", "X-Forwarded-Server", "X-Real-Ip", "X-Request-Id",
 }
 
-// spelling is a name with hyphens for the bytes that CGI and PHP take for one.
-func spelling(name string) string { return strings.NewReplacer("_", "-", ".", "-").Replace(name) }
+// spelling is a name with hyphens for the bytes that are the same to applications
+// (wire.SameName).
+func spelling(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			return c
+		}
+		return '-'
+	}, name)
+}
 
 // cookiesOf are the Set-Cookie lines of an answer that go to the client, those of
 // certain cookies or, without names, all.

@@ -15,7 +15,7 @@ import (
 // NewHeaders returns the wrapper of kind headers: fields of the request are set
 // or, with an empty value, removed before next sees it, and fields of its answer
 // after it. Set means that the field has that value once and no other. Request
-// fields with underscores for hyphens count as the same name. Host in the request
+// fields in other spellings (wire.SameName) count as the same name, also as trailers. Host in the request
 // is the one that the backend gets.
 //
 // The answer may be a stream, of which only the head is touched. That of an
@@ -48,9 +48,9 @@ func NewHeaders(opts app.HeadersOpts, deps Deps) (Wrapper, error) {
 			for i := range request {
 				wire.KeyField(ctx, request[i].name)
 				if f := &request[i]; f.value == "" {
-					dropRequestField(&ctx.Request.Header, f.name)
+					wire.Own(ctx, f.name)
 				} else {
-					setRequestField(&ctx.Request.Header, f.name, f.value)
+					wire.SetOwned(ctx, f.name, f.value)
 				}
 			}
 			next(ctx)

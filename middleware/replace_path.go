@@ -83,7 +83,7 @@ func replaceMatch(ctx *fasthttp.RequestCtx, re *regexp.Regexp, with []byte) bool
 }
 
 func tellReplaced(ctx *fasthttp.RequestCtx, path []byte) {
-	dropRequestField(&ctx.Request.Header, replacedPath)
+	wire.Own(ctx, replacedPath)
 	ctx.Request.Header.SetBytesV(replacedPath, path)
 	wire.KeyField(ctx, replacedPath)
 }

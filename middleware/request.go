@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"bytes"
 	"net/netip"
 
 	"github.com/valyala/fasthttp"
@@ -49,52 +48,4 @@ func setTarget(ctx *fasthttp.RequestCtx, target []byte) {
 	if ctx.IsTLS() {
 		ctx.Request.URI().SetScheme("https")
 	}
-}
-
-// setRequestField sets a field that says something about the client in our name:
-// no other spelling of it gets through.
-func setRequestField(h *fasthttp.RequestHeader, name, value string) {
-	dropSpellings(h, name)
-	setField(h, name, value)
-}
-
-// dropRequestField takes all fields with a name away, and its other spellings.
-func dropRequestField(h *fasthttp.RequestHeader, name string) {
-	dropSpellings(h, name)
-	dropField(h, name)
-}
-
-// dropSpellings takes fields away that are called name with underscores for
-// hyphens: applications behind CGI-like interfaces cannot tell X_User from X-User.
-func dropSpellings(h *fasthttp.RequestHeader, name string) {
-	for _, k := range h.PeekKeys() {
-		if bytes.IndexByte(k, '_') >= 0 && looksLike(k, name) {
-			dropField(h, string(k))
-			dropSpellings(h, name) // there may be more
-			return
-		}
-	}
-}
-
-// looksLike compares two field names without case and with "_" and "-" the same.
-func looksLike(a []byte, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if plainByte(a[i]) != plainByte(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func plainByte(c byte) byte {
-	switch {
-	case c == '_':
-		return '-'
-	case 'A' <= c && c <= 'Z':
-		return c | 0x20
-	}
-	return c
 }

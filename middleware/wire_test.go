@@ -322,7 +322,7 @@ func TestMaxRequestBody(t *testing.T) {
 			fmt.Fprintf(w, "%d %s", n, r.Trailer.Get("X-T"))
 		}
 	})
-	e := startEdge(t, must(t)(NewMaxRequestBody(app.MaxRequestBodyOpts{Bytes: 100_000}, Deps{})), origin)
+	e := startEdge(t, must(t)(NewMaxRequestBody(app.MaxRequestBodyOpts{Bytes: 100_000}, Deps{})), origin, func(o *app.PeerSetOpts) { o.RequestTrailers = true })
 	chunked := func(n int) string {
 		var b strings.Builder
 		for ; n > 0; n -= 999 {

@@ -10,6 +10,7 @@ import (
 // that had it before.
 type scratch struct {
 	fields                             []wire.Field
+	owned                              []string
 	message, lines, host, path, target []byte
 }
 
@@ -30,6 +31,7 @@ func (c *conn) borrow() {
 	s := scratches.Get().(*scratch)
 	c.scratch = s
 	c.x.Head.Fields, c.x.Scratch = s.fields, s.message
+	c.x.Owned = s.owned
 	c.fwd.lines, c.fwd.host, c.path, c.target = s.lines, s.host, s.path, s.target
 }
 
@@ -41,6 +43,11 @@ func (c *conn) handBack() {
 		if f := c.x.Head.Fields; cap(f) <= mostFields {
 			clear(f[:cap(f)]) // they point into buffers
 			s.fields = f[:0]
+		}
+		s.owned = nil
+		if o := c.x.Owned; cap(o) <= mostFields {
+			clear(o[:cap(o)])
+			s.owned = o[:0]
 		}
 		s.message, s.lines, s.host = kept(c.x.Scratch), kept(c.fwd.lines), kept(c.fwd.host)
 		s.path, s.target = kept(c.path), kept(c.target)

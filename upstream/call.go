@@ -30,11 +30,12 @@ type call struct {
 	sticky     []byte // the client's cookie
 
 	hasBody  bool
-	length   int64  // of the body; -1: not known
-	body     []byte // all of it, when it is small enough to be kept for another attempt
-	buffer   buffer // where body is
-	streamed bool   // the body is passed on as it comes
-	sent     int64  // bytes of the attempt, without a body that is passed on
+	length   int64    // of the body; -1: not known
+	body     []byte   // all of it, when it is small enough to be kept for another attempt
+	buffer   buffer   // where body is
+	trailers trailers // of the request
+	streamed bool     // the body is passed on as it comes
+	sent     int64    // bytes of the attempt, without a body that is passed on
 
 	mistrust int // connections to the peer that were stale
 	interims int // 1xx responses of the attempt
@@ -249,6 +250,7 @@ func (c *call) understand() {
 		c.idempotent, c.head = true, true
 	}
 	c.hasBody, c.length = h.HasBody(), h.Length
+	c.trailers = c.requestTrailers()
 	if len(h.Upgrade) > 0 && !c.hasBody {
 		c.upgrade = c.s.upgrades.of(h)
 	}

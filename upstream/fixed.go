@@ -11,7 +11,7 @@ import (
 )
 
 // fixedHeaders are the lines that options add to every request and response,
-// and the lower-case names that they stand in for.
+// and the names that they stand in for, in any spelling.
 type fixedHeaders struct {
 	toPeer, toClient []byte
 	dropRequest      []string
@@ -76,8 +76,7 @@ func headerLines(field string, set map[string]string) (lines []byte, names []str
 	return lines, names, nil
 }
 
-// appendWithout appends lines, each with its CRLF, but those with one of the
-// lower-case names.
+// appendWithout appends lines, each with its CRLF, but those with one of the names.
 func appendWithout(dst, lines []byte, names []string) []byte {
 	for len(lines) > 0 {
 		end := bytes.IndexByte(lines, '\n') + 1
@@ -85,20 +84,10 @@ func appendWithout(dst, lines []byte, names []string) []byte {
 		if end <= 0 || colon < 0 {
 			return dst
 		}
-		if !named(names, lines[:colon]) {
+		if !wire.AnyName(names, lines[:colon]) {
 			dst = append(dst, lines[:end]...)
 		}
 		lines = lines[end:]
 	}
 	return dst
-}
-
-// named tells whether a field's name is one of lower-case names.
-func named(names []string, name []byte) bool {
-	for _, n := range names {
-		if wire.EqualFold(name, n) {
-			return true
-		}
-	}
-	return false
 }

@@ -52,7 +52,7 @@ func (u *h2upload) Read(p []byte) (int, error) {
 		for name := range u.trailer {
 			delete(u.trailer, name)
 		}
-		wire.EachLine(u.x.Body.Trailers(), func(name, value []byte) { u.trailer.Add(string(name), string(value)) })
+		wire.EachLine(u.r.c.trailers.append(nil), func(name, value []byte) { u.trailer.Add(string(name), string(value)) })
 		u.whole.Store(true)
 	case err == nil && u.x.Body.Done() && u.trailer == nil:
 		u.whole.Store(true)

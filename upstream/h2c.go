@@ -171,7 +171,7 @@ func (r *h2call) request(ctx context.Context) *http.Request {
 	case c.streamed:
 		r.upload = &h2upload{r: r, x: c.x, closed: make(chan struct{}), ended: make(chan struct{})}
 		req.Body, req.ContentLength = r.upload, c.length
-		if c.length < 0 {
+		if c.length < 0 && c.trailers.pass {
 			req.Trailer = http.Header{}
 			for _, name := range strings.Split(strings.Join(announced, ","), ",") {
 				if name = strings.TrimSpace(name); httpguts.ValidTrailerHeader(name) && isToken(name) {

@@ -181,7 +181,7 @@ func TestH2CBothWays(t *testing.T) {
 			}
 			w.Header().Set("X-Sum", r.Trailer.Get("X-Sum"))
 		})
-		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(200 * time.Millisecond)}}, how)
+		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, RequestTrailers: true, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(200 * time.Millisecond)}}, how)
 		c := p.dial(t)
 		for range 2 {
 			c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n")

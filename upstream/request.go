@@ -115,8 +115,12 @@ func (c *call) appendFields(dst []byte) []byte {
 	for i := range fields {
 		f := &fields[i]
 		switch f.Kind {
-		case wire.Ordinary, wire.Cookie, wire.ContentType, wire.Date, wire.Server, wire.Trailer:
-			if c.s.fixed.dropRequest != nil && named(c.s.fixed.dropRequest, f.Name) {
+		case wire.Trailer:
+			if c.trailers.pass {
+				dst = appendField(dst, f)
+			}
+		case wire.Ordinary, wire.Cookie, wire.ContentType, wire.Date, wire.Server:
+			if c.s.fixed.dropRequest != nil && wire.AnyName(c.s.fixed.dropRequest, f.Name) {
 				continue
 			}
 			dst = appendField(dst, f)
@@ -154,7 +158,7 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 	cookies := wire.KeptCookies(h, fields)
 	for i := range fields {
 		f := &fields[i]
-		if named(drop, f.Name) {
+		if wire.AnyName(drop, f.Name) {
 			continue
 		}
 		switch f.Kind {
@@ -167,7 +171,9 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 				dst = appendField(dst, f)
 			}
 		case wire.Trailer:
-			dst = appendField(dst, f)
+			if c.trailers.pass {
+				dst = appendField(dst, f)
+			}
 		case wire.ContentLength, wire.TransferEncoding:
 			dst = c.appendFraming(dst, f)
 		}
@@ -186,7 +192,7 @@ func (c *call) appendChangedFields(dst []byte) []byte {
 		default:
 			continue
 		}
-		if !named(drop, k) {
+		if !wire.AnyName(drop, k) {
 			dst = wire.AppendField(dst, string(k), v)
 		}
 	}

@@ -30,7 +30,7 @@ func (c *call) appendResponse(dst []byte, p *peer, h *wire.ResponseHead, chunked
 		if c.advertises(h.Status, f) {
 			continue
 		}
-		if c.s.fixed.dropResponse != nil && named(c.s.fixed.dropResponse, f.Name) {
+		if c.s.fixed.dropResponse != nil && wire.AnyName(c.s.fixed.dropResponse, f.Name) {
 			continue
 		}
 		dst = appendField(dst, f)

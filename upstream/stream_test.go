@@ -83,7 +83,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 				c.write("0\r\nX-Sum: " + req.Trailer.Get("X-Sum") + "\r\n\r\n")
 			}
 		})
-		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(200 * time.Millisecond)}}, how)
+		p := startProxy(t, app.PeerSetOpts{Addrs: []string{o.url}, RequestTrailers: true, Timeouts: &app.Timeouts{ResponseHeader: app.Duration(200 * time.Millisecond)}}, how)
 		c := p.dial(t)
 		for range 2 {
 			c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n")

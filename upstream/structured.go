@@ -53,11 +53,11 @@ func (c *call) fillResponse(p *peer, h *wire.ResponseHead) {
 		f := &h.Fields[i]
 		switch f.Kind {
 		case wire.Date:
-			if !named(c.s.fixed.dropResponse, f.Name) {
+			if !wire.AnyName(c.s.fixed.dropResponse, f.Name) {
 				c.x.Date = append(c.x.Date[:0], f.Value...)
 			}
 		case wire.Ordinary, wire.ContentType, wire.Server, wire.Cookie, wire.Forwarding:
-			if !c.advertises(h.Status, f) && !named(c.s.fixed.dropResponse, f.Name) {
+			if !c.advertises(h.Status, f) && !wire.AnyName(c.s.fixed.dropResponse, f.Name) {
 				resp.Header.AddBytesKV(f.Name, f.Value)
 			}
 		}

@@ -95,7 +95,7 @@ func (c *call) appendSwitch(dst []byte, h *wire.ResponseHead) []byte {
 		f := &h.Fields[i]
 		switch f.Kind {
 		case wire.Ordinary, wire.ContentType, wire.Date, wire.Server, wire.Cookie:
-			if !named(c.s.fixed.dropResponse, f.Name) {
+			if !wire.AnyName(c.s.fixed.dropResponse, f.Name) {
 				dst = appendField(dst, f)
 			}
 		}

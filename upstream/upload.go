@@ -21,6 +21,7 @@ type uploader struct {
 	x        *wire.Exchange
 	pc       *peerConn
 	patience time.Duration // timeouts.response_header
+	trailers trailers
 	done     chan struct{}
 	taken    atomic.Bool           // the client's body was read to its end
 	whole    atomic.Bool           // and passed on
@@ -32,7 +33,7 @@ type uploader struct {
 
 func startUpload(c *call, pc *peerConn) *uploader {
 	u := &uploader{
-		x: c.x, pc: pc, done: make(chan struct{}),
+		x: c.x, pc: pc, done: make(chan struct{}), trailers: c.trailers,
 		patience: c.s.times.header,
 	}
 	// The time to answer counts from the end of the body.
@@ -80,7 +81,7 @@ func (u *uploader) run() {
 	}
 	if x.Head.Chunked {
 		last := append(buf[:0], "0\r\n"...)
-		last = append(last, x.Body.Trailers()...)
+		last = u.trailers.append(last)
 		if !u.write(append(last, "\r\n"...)) {
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 )
 
 func TestParsersDoNotAllocate(t *testing.T) {
@@ -53,5 +55,19 @@ func BenchmarkRequestHead(b *testing.B) {
 	b.SetBytes(int64(len(request)))
 	for b.Loop() {
 		h.Parse(request, &DefaultLimits)
+	}
+}
+
+func TestOwnDoesNotAllocate(t *testing.T) {
+	var ctx fasthttp.RequestCtx
+	h := &ctx.Request.Header
+	for _, name := range []string{"A", "X_User", "B", "A"} {
+		h.Add(name, "1")
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		SetOwned(&ctx, "X-User", "me")
+		h.Add("x.user", "you")
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -37,6 +37,9 @@ type Exchange struct {
 	Forward []byte
 	// RequestID is the value of X-Request-Id in Forward.
 	RequestID []byte
+	// Owned are the names of request fields that handlers have made this proxy's
+	// (Own): no trailer of the request may have one.
+	Owned []string
 	// Body is the request's body; read it through ReadBody.
 	Body RequestBody
 	// In is what the client's bytes come through.
@@ -93,6 +96,7 @@ func (x *Exchange) Begin(now int64) {
 	x.Status, x.Sent, x.Began, x.Ended = 0, 0, now, 0
 	x.Forward, x.RequestID, x.Date = nil, nil, x.Date[:0]
 	x.Responded, x.Broken = false, false
+	x.Owned = x.Owned[:0]
 	x.authorized, x.keyed = false, x.keyed[:0]
 	x.left.Store(false)
 	x.Close = x.Head.Close
@@ -107,7 +111,7 @@ func (x *Exchange) Release() {
 	x.Head = RequestHead{}
 	x.Body.release()
 	x.Scratch, x.Target, x.Forward, x.RequestID, x.Date = nil, nil, nil, nil, nil
-	x.keyed = nil
+	x.Owned, x.keyed = nil, nil
 }
 
 // AwaitsContinue tells whether the client still waits for 100 (Continue).

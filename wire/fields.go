@@ -29,7 +29,9 @@ type Field struct {
 	Kind        FieldKind
 }
 
-// KindOf tells the kind of a field name.
+// KindOf reports the kind of a field name. A name that some application could
+// take for one that belongs to the connection, the framing or the proxies before
+// it (see SameName) is of a kind that is not forwarded: Transfer_Encoding is Hop.
 func KindOf(name []byte) FieldKind {
 	if len(name) == 0 {
 		return Ordinary
@@ -54,8 +56,8 @@ func KindOf(name []byte) FieldKind {
 				return ContentType
 			}
 		case 14:
-			if EqualFold(name, "content-length") {
-				return ContentLength
+			if SameName(name, "content-length") {
+				return ifPlain(name, ContentLength)
 			}
 		}
 	case 't':
@@ -69,8 +71,8 @@ func KindOf(name []byte) FieldKind {
 				return Trailer
 			}
 		case 17:
-			if EqualFold(name, "transfer-encoding") {
-				return TransferEncoding
+			if SameName(name, "transfer-encoding") {
+				return ifPlain(name, TransferEncoding)
 			}
 		}
 	case 'u':
@@ -82,7 +84,7 @@ func KindOf(name []byte) FieldKind {
 			return Expect
 		}
 	case 'k':
-		if EqualFold(name, "keep-alive") {
+		if SameName(name, "keep-alive") {
 			return Hop
 		}
 	case 'd':
@@ -94,7 +96,9 @@ func KindOf(name []byte) FieldKind {
 			return Server
 		}
 	case 'p':
-		if len(name) > 6 && EqualFold(name[:6], "proxy-") {
+		// "Proxy" itself is the variable HTTP_PROXY behind CGI, which is where
+		// many programs send their own requests.
+		if hasPrefix(name, "proxy-") || EqualFold(name, "proxy") {
 			return Hop
 		}
 	case 'f':
@@ -103,68 +107,22 @@ func KindOf(name []byte) FieldKind {
 		}
 	case 'x':
 		switch {
-		case len(name) > 12 && equalSpelt(name[:12], "x-forwarded-"),
-			len(name) > 14 && equalSpelt(name[:14], "x-client-cert-"),
-			equalSpelt(name, "x-real-ip"), equalSpelt(name, "x-request-id"):
+		case hasPrefix(name, "x-forwarded-"), hasPrefix(name, "x-client-cert-"),
+			SameName(name, "x-real-ip"), SameName(name, "x-request-id"):
 			return Forwarding
 		}
 	}
 	return Ordinary
 }
 
-// equalSpelt is EqualFold with "_" taken for "-": applications behind CGI-like
-// interfaces cannot tell X_Real_Ip from X-Real-Ip.
-func equalSpelt(b []byte, name string) bool {
-	if len(b) != len(name) {
-		return false
-	}
-	for i := 0; i < len(name); i++ {
-		if c := lower(b[i]); c != name[i] && (c != '_' || name[i] != '-') {
-			return false
+// ifPlain is kind for a name whose words are joined by hyphens, Hop otherwise.
+func ifPlain(name []byte, kind FieldKind) FieldKind {
+	for _, c := range name {
+		if c != '-' && spelling[c] == '-' {
+			return Hop
 		}
 	}
-	return true
-}
-
-// connectionTokens reads the Connection fields and marks the fields that they
-// name as Hop. Framing, Host and the fields that this proxy makes itself are
-// not for a sender to take away.
-func connectionTokens(fields []Field) (closing, keep, upgrade bool) {
-	for i := range fields {
-		if fields[i].Kind != Connection {
-			continue
-		}
-		list := fields[i].Value
-		for len(list) > 0 {
-			var t []byte
-			t, list = token(list)
-			switch {
-			case len(t) == 0:
-			case EqualFold(t, "close"):
-				closing = true
-			case EqualFold(t, "keep-alive"):
-				keep = true
-			case EqualFold(t, "upgrade"):
-				upgrade = true
-			case EqualFold(t, "te"):
-			default:
-				markHop(fields, t)
-			}
-		}
-	}
-	return closing, keep, upgrade
-}
-
-func markHop(fields []Field, name []byte) {
-	for i := range fields {
-		f := &fields[i]
-		switch f.Kind {
-		case Ordinary, Trailer, Date, Server, Cookie, ContentType:
-			if equalFold(f.Name, name) {
-				f.Kind = Hop
-			}
-		}
-	}
+	return kind
 }
 
 // equalFold compares two ASCII names in any case.
