@@ -55,7 +55,7 @@ func TestNamesThatAreOwned(t *testing.T) {
 		middleware, lines string
 		owned             []string
 	}{
-		"": {},
+		"":                        {},
 		app.MiddlewareHeaders:     {options("headers", `"request":{"X-Tenant":"one","X-Gone":""}`), "", []string{"X-Tenant", "X-Gone"}},
 		app.MiddlewareStripPrefix: {options("strip_prefix", `"prefixes":["/in"]`), "", []string{"X-Forwarded-Prefix"}},
 		app.MiddlewareReplacePath: {options("replace_path", `"path":"/other"`), "", []string{"X-Replaced-Path"}},

@@ -44,11 +44,11 @@
 // price of hosts; at the same length a prefix by segments goes first.
 //
 // Match wants the path as NormalizePath returns it. That form keeps %2F (and
-// %5C) encoded, so an encoded slash never separates segments. A backend may
-// decode it all the same, so a path that contains one is looked up a second
-// time with the slash decoded, and when that would belong to another
-// application the request matches nothing: neither reading can be used to reach
-// what the other protects.
+// %5C) encoded, so an encoded slash never separates segments. Servers differ in
+// what they make of such bytes, of parameters, of what is encoded twice and more
+// (see the table of readings): a path that has another reading is looked up in
+// each, and when one would not belong to the same application the request is
+// Ambiguous: no reading can be used to reach what another application protects.
 //
 // # Conflicts
 //

@@ -46,12 +46,23 @@ func (t *Table) Explain(host, path []byte, a Attributes) Explanation {
 		x.Winner = candidates[0].entry
 		x.Why = candidates[0].why()
 	}
-	if x.Winner != nil && hasSecondReading(normal) {
-		separated := appendSecondReading(nil, normal)
-		if others, _ := t.candidates(host, separated, a); len(others) > 0 && others[0].entry.App != x.Winner.App {
+	if x.Winner != nil {
+		raw := path[:pathEnd(path)]
+		var other *ambiguity
+		if special(raw) {
+			other = t.refusing(host, raw, a, x.Winner)
+		}
+		if other == nil && hasUpper(normal) {
+			other = t.byCase(host, normal, a, x.Winner)
+		}
+		if other != nil {
+			belongs := "nobody"
+			if other.entry != nil {
+				belongs = other.entry.name()
+			}
 			x.Winner = nil
-			x.Why = fmt.Sprintf("the request is refused: read as some servers do (encoded slashes as slashes, no parameters) the path is %s, which belongs to %s, and as it is it belongs to %s",
-				separated, others[0].entry.name(), candidates[0].entry.name())
+			x.Why = fmt.Sprintf("the request is refused: read as some servers do (%s) the path is %q, which belongs to %s, and as it is it belongs to %s",
+				other.servers, other.path, belongs, candidates[0].entry.name())
 		}
 	}
 

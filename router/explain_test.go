@@ -56,7 +56,7 @@ func TestExplain(t *testing.T) {
 		{"c.example.com", "/", "wild", "wildcard hosts are tried before", []string{"long: tried after", "short: tried after"}},
 		{"b.org", "/", "", "no frontend takes this host and path", nil},
 		{"b.org", "/%", "", "refused: the path has a percent sign", nil},
-		{"a.example.com", "/api%2Fx", "", "refused: read as some servers do (encoded slashes as slashes, no parameters) the path is /api/x, which belongs to application \"api\"", []string{
+		{"a.example.com", "/api%2Fx", "", "refused: read as some servers do (Tomcat, Jetty, Spring, Undertow: parameters are cut on the raw path, then it is decoded) the path is \"/api/x\", which belongs to application \"api\"", []string{
 			"-first: the host fits", "-second: the host fits", "-v1: the host fits", "-api: the host fits", "root: refused because of its path", "wild: refused", "long: refused", "rule: refused", "same: refused", "short: refused",
 		}},
 	} {
@@ -69,7 +69,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s%s goes to %q because %q; want %q because %q", tt.host, tt.path, winner, x.Why, tt.winner, tt.why)
 		}
 		if normal, err := NormalizePath(nil, []byte(tt.path)); err == nil {
-			if got := table.Match([]byte(tt.host), normal, nil); got != x.Winner {
+			if got := table.Match([]byte(tt.host), normal, nil); got != x.Winner && got != Ambiguous {
 				t.Errorf("%s%s: Match says %s", tt.host, tt.path, show(got))
 			}
 		}

@@ -38,7 +38,7 @@ var (
 //
 // Two raw paths that a backend which decodes once would read as the same have
 // the same normal form, encoded slashes and backslashes and parameters (";x")
-// aside; Match looks after those. Normal forms are their own normal forms.
+// aside; Match looks after those and other readings. Normal forms are their own normal forms.
 //
 // Refused, with the error of the same name: what does not begin with a slash
 // (ErrPathStart); incomplete escapes (ErrPathEscape); control characters, raw
@@ -179,57 +179,6 @@ func isDots(b []byte) bool {
 		b = b[:i]
 	}
 	return string(b) == "." || string(b) == ".."
-}
-
-// hasSecondReading says whether a path in normal form has something in it that
-// servers read in two ways: %2F or %5C, or parameters (";x").
-func hasSecondReading(path []byte) bool {
-	if bytes.IndexByte(path, ';') >= 0 {
-		return true
-	}
-	for {
-		i := bytes.IndexByte(path, '%')
-		if i < 0 || i+2 >= len(path) {
-			return false
-		}
-		if isEncodedSeparator(path[i:]) {
-			return true
-		}
-		path = path[i+1:]
-	}
-}
-
-// isEncodedSeparator takes at least three bytes.
-func isEncodedSeparator(b []byte) bool {
-	return b[0] == '%' && (b[1] == '2' && b[2] == 'F' || b[1] == '5' && b[2] == 'C')
-}
-
-// appendSecondReading appends a path in normal form as it reads when encoded
-// slashes and backslashes are separators and parameters of segments are cut off,
-// again with no empty segments.
-func appendSecondReading(dst, path []byte) []byte {
-	from := len(dst)
-	cut := false
-	for i := 0; i < len(path); i++ {
-		c := path[i]
-		if i+2 < len(path) && isEncodedSeparator(path[i:]) {
-			c = '/'
-			i += 2
-		}
-		switch {
-		case c == '/':
-			cut = false
-			if len(dst) > from && dst[len(dst)-1] == '/' {
-				continue
-			}
-		case c == ';':
-			cut = true
-		}
-		if !cut {
-			dst = append(dst, c)
-		}
-	}
-	return dst
 }
 
 func appendEscaped(dst []byte, c byte) []byte {

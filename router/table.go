@@ -24,12 +24,33 @@ type Table struct {
 // the value of the Host field: case, port and a trailing dot make no
 // difference. path is as NormalizePath returns it. a is only asked by rules and
 // may be nil where HasRules is false.
+//
+// A path that servers read in several ways is only taken where all readings
+// belong to one application, else the entry is Ambiguous. They are those of the
+// raw path, where a is a RawPather.
 func (t *Table) Match(host, path []byte, a Attributes) *Entry {
-	if hasSecondReading(path) {
-		return t.matchBothReadings(host, path, a)
+	e := t.match(host, path, a)
+	if e == nil {
+		return nil
 	}
-	return t.match(host, path, a)
+	raw := path
+	if p, ok := a.(RawPather); ok {
+		raw = p.RawPath()
+	}
+	if special(raw) && t.refusing(host, raw, a, e) != nil || hasUpper(path) && t.byCase(host, path, a, e) != nil {
+		return Ambiguous
+	}
+	return e
 }
+
+// Ambiguous is the entry that Match returns for a path that belongs to more than
+// one application, depending on which server reads it. It has no handler: the
+// request is to be refused.
+var Ambiguous = &Entry{App: "ambiguous"}
+
+// RawPather is what an Attributes may be besides: one that has the path as the
+// client sent it.
+type RawPather interface{ RawPath() []byte }
 
 // HasRules says whether any entry may ask for attributes of a request.
 func (t *Table) HasRules() bool { return t.rules }
@@ -96,23 +117,64 @@ func (t *Table) matchLater(host, path []byte, a Attributes) *Entry {
 	return t.matchLower(host, path, a)
 }
 
-// matchBothReadings is for paths with an encoded slash or backslash, which the
-// backend may or may not take for a separator, or with parameters, which it may
-// or may not cut off. Where that makes a difference to whose the path is, it is
-// nobody's.
-func (t *Table) matchBothReadings(host, path []byte, a Attributes) *Entry {
-	e := t.match(host, path, a)
-	if e == nil {
+// ambiguity is another reading of a path and whom it belongs to; nil: nobody.
+type ambiguity struct {
+	servers, path string
+	entry         *Entry
+}
+
+// refusing looks for a reading that does not belong to e's application; nil: all
+// do.
+func (t *Table) refusing(host, raw []byte, a Attributes, e *Entry) *ambiguity {
+	x, y := t.buffer(), t.buffer()
+	defer t.buffers.Put(x)
+	defer t.buffers.Put(y)
+	judge := func(servers string, path []byte, some bool) *ambiguity {
+		other := t.match(host, path, a)
+		if other != nil && other.App == e.App || other == nil && some && e.Kind == Rule {
+			if hasUpper(path) {
+				return t.byCase(host, path, a, e)
+			}
+			return nil
+		}
+		return &ambiguity{servers, string(path), other}
+	}
+	for i := range readings {
+		r := &readings[i]
+		path, rest, ok := r.read(*x, *y, raw)
+		if !ok {
+			return &ambiguity{r.servers, "", nil}
+		}
+		*x, *y = rest, path
+		if found := judge(r.servers, path, r.some); found != nil {
+			return found
+		}
+	}
+	if path, ok := authority(raw); ok {
+		*x = append((*x)[:0], path...)
+		if path, ok = settle(decode((*y)[:0], *x)); !ok {
+			return &ambiguity{authorityReaders, "", nil}
+		}
+		return judge(authorityReaders, path, true)
+	}
+	return nil
+}
+
+const authorityReaders = "node, Python, PHP: what follows two slashes is a host"
+
+// byCase looks for another application that has the path for servers that do not
+// distinguish case. Whoever has upper case in its prefix, or a rule, means it.
+func (t *Table) byCase(host, path []byte, a Attributes, e *Entry) *ambiguity {
+	if e.Kind == Rule || hasUpper([]byte(e.PathPrefix)) {
 		return nil
 	}
 	buf := t.buffer()
-	*buf = appendSecondReading((*buf)[:0], path)
-	other := t.match(host, *buf, a)
-	t.buffers.Put(buf)
-	if other != nil && other.App != e.App {
-		return nil
+	defer t.buffers.Put(buf)
+	*buf = appendLower((*buf)[:0], path)
+	if other := t.match(host, *buf, a); other != nil && other.App != e.App {
+		return &ambiguity{"IIS, Windows: case is not distinguished", string(*buf), other}
 	}
-	return e
+	return nil
 }
 
 // buffer takes from a pool and not from the stack because what rules and

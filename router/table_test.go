@@ -92,7 +92,7 @@ func TestMatch(t *testing.T) {
 		}},
 		{"many prefixes", long, map[string]string{
 			"h /": "root", "h /a": "/a", "h /a/": "/a", "h /a-b": "/a-b", "h /a-b/c": "/a-b", "h /a-c": "root", "h /a/b/cc": "/a/b/cc", "h /a/b/ccc": "/a/b",
-			"h /a/b/c/c": "/a/b/c", "h /a/b-": "/a", "h /a/b-c/d": "/a/b-c", "h /b.c": "/b.c", "h /b/d": "/b", "h /b/c/": "/b/c", "h /zzz": "root", "h *": "root", "h /A": "root",
+			"h /a/b/c/c": "/a/b/c", "h /a/b-": "/a", "h /a/b-c/d": "/a/b-c", "h /b.c": "/b.c", "h /b/d": "/b", "h /b/c/": "/b/c", "h /zzz": "root", "h *": "root", "h /A": "", // IIS would read /a
 		}},
 		{"a prefix in another spelling", []*Entry{exact("x", "h", "/%66oo//b%61r/"), exact("y", "h", "/a%20é"), exact("z", "h", "/b/../c/.")}, map[string]string{
 			"h /foo/bar": "x", "h /foo/bar/x": "x", "h /foo": "", "h /a é": "y", "h /c": "z",
@@ -136,9 +136,9 @@ func TestMatch(t *testing.T) {
 		}, map[string]string{
 			"h /a%2Fb": "root", "h /admin%2Fx": "", "h /admin%5Cx": "", "h /%2Fadmin": "", "h /admin/a%2Fb": "admin", "h /api/v2%2Fx": "", "h /api/v%2F2": "api",
 			"h /admin;x": "", "h /admin;": "", "h /;/admin": "", "h /a;b/admin": "root", "h /admin/a;b": "admin", "h /adm;in": "root", "h /%2F;x/admin;": "",
-			"h /admin%252Fx": "root", "h /adminx%2F": "root",
+			"h /admin%252Fx": "", "h /;%2Fb/admin/x": "", "h /adminx%2F": "root",
 		}},
-		{"an encoded slash that belongs to nobody when decoded", []*Entry{byRule("x", "r", PathRegexp(regexp.MustCompile("^/p/[^/]+$")))}, map[string]string{"h /p/a%2Fb": "x", "h /p/a/b": ""}},
+		{"an encoded slash that belongs to nobody when decoded", []*Entry{byRule("x", "r", PathRegexp(regexp.MustCompile("^/p/[^/]+$")))}, map[string]string{"h /p/a%2Fb": "", "h /p/a/b": ""}},
 		{"regexps before rules of the same priority", []*Entry{byRule("rule", "1234", And()), byRegexp("regexp", "{.+}", "/")}, map[string]string{"h /": "regexp", " /": "rule"}},
 		{"an encoded slash within one application", []*Entry{exact("x", "h", "/"), exact("x", "h", "/sub")}, map[string]string{"h /sub%2Fa": "x", "h /%2F": "x"}},
 	} {
@@ -153,7 +153,7 @@ func TestMatch(t *testing.T) {
 			for asked, want := range tt.want {
 				host, path, _ := strings.Cut(asked, " ")
 				got := ""
-				if e := table.Match([]byte(host), []byte(path), nil); e != nil {
+				if e := table.Match([]byte(host), []byte(path), nil); e != nil && e != Ambiguous {
 					got = e.App
 				}
 				if got != want {

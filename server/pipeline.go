@@ -96,6 +96,10 @@ func (c *conn) dispatch() {
 		c.fail(404, "no website for hostname: "+string(hostOnly(x.Head.Host)))
 		return
 	}
+	if entry == router.Ambiguous {
+		c.fail(400, "servers read this path in different ways, which lead to different applications")
+		return
+	}
 	c.entry = entry
 	if s.Admit != nil {
 		if denial := s.Admit(c.client, entry.App); denial != "" {
@@ -237,6 +241,9 @@ func hostOnly(host []byte) []byte {
 
 // Method is part of router.Attributes.
 func (c *conn) Method() []byte { return c.x.Head.Method }
+
+// RawPath makes conn a router.RawPather.
+func (c *conn) RawPath() []byte { return c.x.Head.Path }
 
 // Header is part of router.Attributes; name in any case.
 func (c *conn) Header(name string) []byte { return c.x.Head.GetAnyCase(name) }
