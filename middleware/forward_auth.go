@@ -174,7 +174,7 @@ func misleads(name []byte) bool {
 		return false
 	}
 	for _, m := range misleading {
-		if looksLike(name, m) {
+		if wire.SameName(name, m) {
 			return true
 		}
 	}

@@ -96,9 +96,7 @@ func KindOf(name []byte) FieldKind {
 			return Server
 		}
 	case 'p':
-		// "Proxy" itself is the variable HTTP_PROXY behind CGI, which is where
-		// many programs send their own requests.
-		if hasPrefix(name, "proxy-") || EqualFold(name, "proxy") {
+		if hasPrefix(name, "proxy-") {
 			return Hop
 		}
 	case 'f':

@@ -11,7 +11,7 @@ func TestKindOf(t *testing.T) {
 		"X-Forwarded-For": Forwarding, "x-forwarded-anything": Forwarding, "X-Real-IP": Forwarding, "X-Request-ID": Forwarding,
 		"Forwarded": Forwarding, "X_Forwarded_For": Forwarding, "x-real_ip": Forwarding, "X_REQUEST_ID": Forwarding,
 		"Content_Length": Hop, "content.length": Hop, "Transfer_Encoding": Hop, "TRANSFER.ENCODING": Hop, "Keep_Alive": Hop, "Proxy_Connection": Hop,
-		"Proxy": Hop, "x.forwarded.for": Forwarding, "X~Real|Ip": Forwarding, "X_Client.Cert-San": Forwarding, "Content_Type": Ordinary, "X-Forwarded": Ordinary,
+		"x.forwarded.for": Forwarding, "X~Real|Ip": Forwarding, "X_Client.Cert-San": Forwarding, "Content_Type": Ordinary, "X-Forwarded": Ordinary,
 	} {
 		if got := KindOf([]byte(name)); got != want {
 			t.Errorf("KindOf(%q) = %d, not %d", name, got, want)

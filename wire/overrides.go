@@ -9,9 +9,9 @@ func overrides(name []byte) bool {
 	case 5:
 		return EqualFold(name, "proxy")
 	case 13:
-		return equalSpelt(name, "x-rewrite-url")
+		return SameName(name, "x-rewrite-url")
 	case 14:
-		return equalSpelt(name, "x-original-url")
+		return SameName(name, "x-original-url")
 	}
 	return false
 }
