@@ -31,7 +31,7 @@ func (c *call) buffered(k *conn) verdict {
 		payload.release()
 		return v
 	}
-	c.response.MultiValue = f.place.Format == ALB && f.place.MultiValue
+	c.response.MultiValue = f.multiValueHeaders()
 	if err := c.response.Parse(payload.b[:n], f.place.Format); err != nil {
 		f.figures.functionErrors.Inc()
 		payload.release()
@@ -177,12 +177,17 @@ func (b *payloadBody) Close() error {
 	return nil
 }
 
+// multiValueHeaders reports whether the function's responses have their fields in
+// multiValueHeaders alone.
+func (f *Function) multiValueHeaders() bool { return f.place.Format == ALB && f.place.MultiValue }
+
 // stream waits for the head of a streamed response and leaves the body to be
 // read.
 func (c *call) stream(k *conn, began int64) verdict {
 	f := c.f
 	s := &streamBody{c: c, k: k, began: began, out: newOutput(&k.body), memory: wire.GetCopyBuffer()}
 	kind, typ := kindOf(k.head.Get("content-type"), k.head.Get("x-amzn-remapped-content-type"))
+	c.response.MultiValue = f.multiValueHeaders()
 	rest, err := c.response.readHead(s.out, kind, typ, s.memory[:preludeBuffer])
 	if err != nil {
 		v := c.noHead(k, err)

@@ -105,7 +105,7 @@ func httpFunction(ctx context.Context, e events.APIGatewayV2HTTPRequest) (any, e
 func albFunction(ctx context.Context, e events.ALBTargetGroupRequest) (events.ALBTargetGroupResponse, error) {
 	s := seen{e.HTTPMethod, e.Path, e.MultiValueQueryStringParameters["q"][0], "", os.Getenv("_X_AMZN_TRACE_ID"), e.MultiValueHeaders["x-tag"], e.MultiValueHeaders["cookie"], decoded(e.Body, e.IsBase64Encoded)}
 	b, _ := json.Marshal(s)
-	return events.ALBTargetGroupResponse{StatusCode: 201, StatusDescription: "201 Created", Headers: map[string]string{"X-One": "1"}, MultiValueHeaders: map[string][]string{"Set-Cookie": {"a=b", "c=d"}}, Body: string(b)}, nil
+	return events.ALBTargetGroupResponse{StatusCode: 201, StatusDescription: "201 Created", MultiValueHeaders: map[string][]string{"X-One": {"1"}, "Set-Cookie": {"a=b", "c=d"}}, Body: string(b)}, nil
 }
 
 func urlFunction(w http.ResponseWriter, r *http.Request) {

@@ -61,7 +61,7 @@ var odd = map[string]string{
 	"upgrade with a body":       "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc",
 	"upgrade not in Connection": "GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\n\r\n",
 	"many fields":               "GET / HTTP/1.1\r\nHost: a.test\r\n" + strings.Repeat("X-A: b\r\n", 100) + "\r\n",
-	"large field":               "GET / HTTP/1.1\r\nHost: a.test\r\nX-A: " + strings.Repeat("b", 20000) + "\r\n\r\n",
+	"large field":               "GET / HTTP/1.1\r\nHost: a.test\r\nX-A: " + strings.Repeat("b", 15000) + "\r\n\r\n",
 	"long target":               "GET /" + strings.Repeat("a", 8000) + " HTTP/1.1\r\nHost: a.test\r\n\r\n",
 	"user agent and referer":    "GET / HTTP/1.1\r\nHost: a.test\r\nUser-Agent: x\r\nReferer: http://b/\r\nAuthorization: Basic eDp5\r\nRange: bytes=0-\r\nIf-None-Match: \"a\"\r\nContent-Type: text/plain\r\nDate: x\r\nServer: y\r\n\r\n",
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"edgerouter/app"
 )
 
 // echoOrigin accepts WebSockets and sends back what comes; /leave closes after
@@ -113,7 +115,7 @@ func TestTunnelBytes(t *testing.T) {
 			got, err := io.ReadAll(in) // until the client's end
 			fmt.Fprintf(c, "got %d %v;%s", len(got), err, big)
 		})
-		e := newEdge(t, m, origin, options{})
+		e := newEdge(t, m, origin, options{peers: func(o *app.PeerSetOpts) { o.Upgrades = []string{"own-protocol"} }})
 		for _, apart := range []bool{false, true} {
 			c := e.dial()
 			c.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, upgrade\r\nUPGRADE: Own-Protocol\r\n\r\n")
