@@ -219,13 +219,13 @@ type attributes struct{ q Question }
 func (a attributes) Method() []byte { return []byte(a.q.Method) }
 func (a attributes) Query() []byte  { return []byte(a.q.URL.RawQuery) }
 
-func (a attributes) Header(name string) []byte {
-	for _, h := range a.q.Headers {
-		if http.CanonicalHeaderKey(h.Name) == http.CanonicalHeaderKey(name) {
-			return []byte(h.Value)
+func (a attributes) Header(name string, from int) (value []byte, next int) {
+	for i := from; i < len(a.q.Headers); i++ {
+		if h := a.q.Headers[i]; http.CanonicalHeaderKey(h.Name) == http.CanonicalHeaderKey(name) {
+			return []byte(h.Value), i + 1
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 // ClientIP is that of a client on this machine; a Question names none.

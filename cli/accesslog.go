@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"io"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,7 @@ func (a *accessLog) log() server.AccessLog {
 		e := a.lines.Log().
 			Time("time", r.Time.UTC()).
 			Str("app", r.App).
-			Str("client", r.Client.String()).
+			Str("client", clientText(r.Client)).
 			Bytes("method", r.Method).
 			Bytes("host", r.Host).
 			Bytes("uri", loggedURI(r.Target)).
@@ -81,4 +82,13 @@ func (a *accessLog) close() {
 	if a.out != nil {
 		a.out.Close()
 	}
+}
+
+// clientText is a client's address; one that a trusted proxy named in no readable
+// way is unknown.
+func clientText(a netip.Addr) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	return a.String()
 }

@@ -11,8 +11,13 @@ import (
 // sameAttributes are what rules see of a request.
 type sameAttributes struct{}
 
-func (sameAttributes) Method() []byte       { return []byte("GET") }
-func (sameAttributes) Header(string) []byte { return []byte("v") }
+func (sameAttributes) Method() []byte { return []byte("GET") }
+func (sameAttributes) Header(_ string, from int) ([]byte, int) {
+	if from > 0 {
+		return nil, 0
+	}
+	return []byte("v"), 1
+}
 func (sameAttributes) Query() []byte        { return []byte("a=b&c") }
 func (sameAttributes) ClientIP() netip.Addr { return netip.AddrFrom4([4]byte{10, 1, 2, 3}) }
 

@@ -142,7 +142,7 @@ func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
 		to.SetBytesV(forwardedMethod, from.Method())
 	}
 	if !f.trust || len(to.Peek(forwardedURI)) == 0 {
-		to.SetBytesV(forwardedURI, target)
+		to.SetBytesV(forwardedURI, appendMatched(nil, target))
 	}
 	if len(to.Peek(forwardedHost)) == 0 {
 		host, _ := asked(ctx)

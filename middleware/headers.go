@@ -43,8 +43,15 @@ func NewHeaders(opts app.HeadersOpts, deps Deps) (Wrapper, error) {
 			return nil, fmt.Errorf("headers_opts.response[%q]: the server writes this field", f.name)
 		}
 	}
+	var rules []wire.FieldRule
+	for _, f := range response {
+		rules = append(rules, wire.FieldRule{Name: f.name, Value: f.value})
+	}
 	return func(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		return func(ctx *fasthttp.RequestCtx) {
+			if x := wire.From(ctx); x != nil && len(rules) > 0 {
+				x.ResponseRules = append(x.ResponseRules, rules)
+			}
 			for i := range request {
 				wire.KeyField(ctx, request[i].name)
 				if f := &request[i]; f.value == "" {

@@ -99,3 +99,14 @@ func unhex(c byte) byte {
 		return c&0x0f + 9
 	}
 }
+
+// appendMatched appends a target as frontends were matched on it: its path in
+// normal form, with what cannot stand in one percent-encoded, and its query.
+func appendMatched(dst, target []byte) []byte {
+	path, query := splitQuery(target)
+	normal, err := router.NormalizePath(nil, path)
+	if err != nil {
+		normal = path // the server has refused such a path already
+	}
+	return append(appendEscaped(dst, normal, inPath), query...)
+}

@@ -13,8 +13,8 @@ import (
 )
 
 // NewRedirectRegex returns the wrapper of kind redirect_regex: a request whose
-// whole URL (scheme, host with the port that the client gave, path and query as
-// they came) matches opts.Regexp is sent to that URL with the matches replaced by
+// whole URL (scheme, host with the port that the client gave, path in the form that
+// frontends are matched on, query as it came) matches opts.Regexp is sent to that URL with the matches replaced by
 // opts.Replacement, in which $1 and ${name} are groups. Codes are those of
 // redirect_scheme. A URL that does not change is no redirect: next gets it.
 //
@@ -58,14 +58,14 @@ func NewRedirectRegex(opts app.RedirectRegexOpts, deps Deps) (Wrapper, error) {
 // inURL may stand unescaped in a whole URL.
 const inURL = inQuery + "#[]"
 
-// appendURL appends the URL that the client asked for.
+// appendURL appends the URL that the client asked for, as frontends see it.
 func appendURL(dst []byte, ctx *fasthttp.RequestCtx) []byte {
 	host, target := asked(ctx)
 	scheme := "http://"
 	if secure(ctx) {
 		scheme = "https://"
 	}
-	return append(append(append(dst, scheme...), host...), target...)
+	return appendMatched(append(append(dst, scheme...), host...), target)
 }
 
 // redirectable tells whether a browser that is sent to a URL arrives somewhere.

@@ -64,9 +64,10 @@ func TestRedirectRegex(t *testing.T) {
 		{"old", "new", "/old/old", "http", 302, "http://app.example/new/new"},
 		{"a", "a", "/a", "http", 200, ""},
 		{"^.*$", "http://app.example/", "/", "http", 200, ""},
-		{"^.*/(.*)$", "https://b.example/$1", "/x%0d%0aSet-Cookie:a", "http", 302, "https://b.example/x%0d%0aSet-Cookie:a"},
+		{"^.*/(.*)$", "https://b.example/$1", "/x%0d%0aSet-Cookie:a", "http", 302, "https://b.example/x%0D%0ASet-Cookie:a"},
 		{"^.*/(.*)$", "https://b.example/?u=$1#top", "/a\"<>", "http", 302, "https://b.example/?u=a%22%3C%3E#top"},
-		{"^http://app.example(.*)", "$1", "//evil.example", "http", 500, ""},
+		{"^http://app.example(.*)", "$1", "//evil.example", "http", 302, "/evil.example"}, // two slashes are one, as for frontends
+		{"^http://app.example/private(.*)", "/login", "/%70rivate/./x", "http", 302, "/login"},
 		{"^http://app.example/(.*)", "$1", "/%2F/evil.example", "http", 500, ""},
 		{"^http://app.example/(.*)", "$1", "///evil.example", "http", 500, ""},
 		{"^.*$", "javascript:alert(1)", "/", "http", 500, ""},

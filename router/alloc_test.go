@@ -14,10 +14,15 @@ type fixedAttributes struct {
 	ip                    netip.Addr
 }
 
-func (a *fixedAttributes) Method() []byte            { return a.method }
-func (a *fixedAttributes) Header(name string) []byte { return a.header }
-func (a *fixedAttributes) Query() []byte             { return a.query }
-func (a *fixedAttributes) ClientIP() netip.Addr      { return a.ip }
+func (a *fixedAttributes) Method() []byte { return a.method }
+func (a *fixedAttributes) Header(_ string, from int) ([]byte, int) {
+	if from > 0 {
+		return nil, 0
+	}
+	return a.header, 1
+}
+func (a *fixedAttributes) Query() []byte        { return a.query }
+func (a *fixedAttributes) ClientIP() netip.Addr { return a.ip }
 
 func TestMatchDoesNotAllocate(t *testing.T) {
 	if raceEnabled {

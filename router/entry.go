@@ -98,8 +98,9 @@ type Observer interface {
 // returned is kept or changed.
 type Attributes interface {
 	Method() []byte
-	// Header returns the first value of the field, nil when it is absent.
-	Header(name string) []byte
+	// Header returns the first value of the field at or after a place, 0 at first,
+	// and the place to go on from; nil when there is none.
+	Header(name string, from int) (value []byte, next int)
 	// Query is the raw query without the question mark.
 	Query() []byte
 	// ClientIP is the client's address after trusted proxies were considered.

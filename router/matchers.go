@@ -100,11 +100,10 @@ func ClientIP(prefixes ...netip.Prefix) Matcher {
 	return c
 }
 
-// Header matches requests whose field (its first value, when there are several)
-// is exactly value.
+// Header matches requests one of whose fields of that name is exactly value.
 func Header(name, value string) Matcher { return header{name, value} }
 
-// HeaderRegexp matches requests that have the field and whose first value the
+// HeaderRegexp matches requests that have the field with a value that the
 // expression matches.
 func HeaderRegexp(name string, re *regexp.Regexp) Matcher { return headerRegexp{name, re} }
 
@@ -253,8 +252,12 @@ func (m header) Match(host, path []byte, a Attributes) bool {
 	if a == nil {
 		return false
 	}
-	v := a.Header(m.name)
-	return v != nil && string(v) == m.value
+	for v, at := a.Header(m.name, 0); v != nil; v, at = a.Header(m.name, at) {
+		if string(v) == m.value {
+			return true
+		}
+	}
+	return false
 }
 func (m header) String() string { return call("Header", strings.ToLower(m.name), m.value) }
 
@@ -267,8 +270,12 @@ func (m headerRegexp) Match(host, path []byte, a Attributes) bool {
 	if a == nil {
 		return false
 	}
-	v := a.Header(m.name)
-	return v != nil && m.re.Match(v)
+	for v, at := a.Header(m.name, 0); v != nil; v, at = a.Header(m.name, at) {
+		if m.re.Match(v) {
+			return true
+		}
+	}
+	return false
 }
 func (m headerRegexp) String() string {
 	return call("HeaderRegexp", strings.ToLower(m.name), m.re.String())

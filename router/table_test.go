@@ -15,11 +15,13 @@ type testAttributes struct {
 
 func (a *testAttributes) Method() []byte { return []byte(a.method) }
 func (a *testAttributes) Query() []byte  { return []byte(a.query) }
-func (a *testAttributes) Header(name string) []byte {
+func (a *testAttributes) Header(name string, from int) ([]byte, int) {
 	if v, ok := a.headers[name]; ok {
-		return []byte(v)
+		if values := strings.Split(v, "|"); from < len(values) {
+			return []byte(values[from]), from + 1
+		}
 	}
-	return nil
+	return nil, 0
 }
 func (a *testAttributes) ClientIP() netip.Addr {
 	addr, _ := netip.ParseAddr(a.ip)

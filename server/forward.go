@@ -56,9 +56,16 @@ func (c *conn) identify() (secure bool) {
 			} else {
 				list = nil
 			}
-			a, ok := parseAddress(string(bytes.TrimSpace(item)))
+			item = bytes.TrimSpace(item)
+			if len(item) == 0 && len(list) > 0 {
+				continue // RFC 9110 section 5.6.1.2
+			}
+			a, ok := parseAddress(string(item))
 			if !ok {
-				return secure // what stands before it cannot be believed
+				// The proxy knows somebody whom we do not: an unknown client, whom no
+				// rule of addresses admits. What stands before cannot be believed.
+				c.client = netip.Addr{}
+				return secure
 			}
 			c.client = a
 			if !c.srv.trusts(a) {
@@ -69,17 +76,23 @@ func (c *conn) identify() (secure bool) {
 	return secure
 }
 
-// parseAddress reads an element of X-Forwarded-For; some proxies add a port.
+// parseAddress reads an element of X-Forwarded-For: an address, of IPv6 also in
+// brackets; some proxies add a port.
 func parseAddress(s string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
-		ap, err := netip.ParseAddrPort(s)
-		if err != nil {
-			return a, false
+		if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {
+			a, err = netip.ParseAddr(s[1 : n-1])
+			if err == nil && !a.Is6() {
+				return a, false
+			}
+		} else {
+			var ap netip.AddrPort
+			ap, err = netip.ParseAddrPort(s)
+			a = ap.Addr()
 		}
-		a = ap.Addr()
 	}
-	return a.Unmap().WithZone(""), true
+	return a.Unmap().WithZone(""), err == nil
 }
 
 // forwardLines makes x.Forward. From clients that are no trusted proxies nothing
@@ -131,9 +144,12 @@ func (c *conn) forwardLines(secure bool, prefix string) {
 	if believed {
 		b = c.appendOthers(b)
 	}
-	b = append(b, "X-Real-Ip: "...)
-	b = c.client.AppendTo(b)
-	b = append(b, "\r\nX-Request-Id: "...)
+	if c.client.IsValid() {
+		b = append(b, "X-Real-Ip: "...)
+		b = c.client.AppendTo(b)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "X-Request-Id: "...)
 	f.idAt = len(b)
 	if id == nil {
 		b = append(b, make([]byte, idLength)...)

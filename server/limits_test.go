@@ -333,7 +333,7 @@ func TestOverrideFields(t *testing.T) {
 				e.Direct = direct
 				lookup := c.Lookup
 				c.Lookup = func(host, path []byte, a router.Attributes) *router.Entry {
-					rule = a.Header("X-Original-Url")
+					rule, _ = a.Header("X-Original-Url", 0)
 					return lookup(host, path, a)
 				}
 				e.Handler = func(ctx *fasthttp.RequestCtx) {

@@ -103,7 +103,7 @@ func (c *conn) dispatch() {
 	c.entry = entry
 	if s.Admit != nil {
 		if denial := s.Admit(c.client, entry.App); denial != "" {
-			c.fail(403, "your IP ("+c.client.String()+") is not allowed ("+denial+")")
+			c.fail(403, "your IP ("+addressText(c.client)+") is not allowed ("+denial+")")
 			return
 		}
 	}
@@ -229,6 +229,14 @@ func (c *conn) fail(status int, reason string) {
 	wire.Fail(c.context(), status, reason)
 }
 
+// addressText is an address for people; the client may be unknown.
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	return a.String()
+}
+
 // hostOnly takes the port off a Host.
 func hostOnly(host []byte) []byte {
 	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
@@ -245,8 +253,36 @@ func (c *conn) Method() []byte { return c.x.Head.Method }
 // RawPath makes conn a router.RawPather.
 func (c *conn) RawPath() []byte { return c.x.Head.Path }
 
-// Header is part of router.Attributes; name in any case.
-func (c *conn) Header(name string) []byte { return c.x.Head.GetAnyCase(name) }
+// Header is part of router.Attributes; name in any case. The fields that this
+// proxy writes are those that it will send: what a client says of where it comes
+// from is not believed here either.
+func (c *conn) Header(name string, from int) (value []byte, next int) {
+	if wire.KindOf([]byte(name)) == wire.Forwarding {
+		return c.forwarded(name, from)
+	}
+	fields := c.x.Head.Fields
+	for i := from; i < len(fields); i++ {
+		if wire.EqualNames(fields[i].Name, name) {
+			return fields[i].Value, i + 1
+		}
+	}
+	return nil, 0
+}
+
+func (c *conn) forwarded(name string, from int) (value []byte, next int) {
+	if from > 0 {
+		return nil, 0
+	}
+	if len(c.x.Forward) == 0 {
+		c.forwardLines(c.identify(), "")
+	}
+	wire.EachLine(c.x.Forward, func(n, v []byte) {
+		if wire.EqualNames(n, name) {
+			value = v
+		}
+	})
+	return value, 1
+}
 
 // Query is part of router.Attributes.
 func (c *conn) Query() []byte { return c.x.Head.Query }

@@ -33,9 +33,9 @@ func TestRefusedRequests(t *testing.T) {
 		{"length with a space", post("Content-Length: 0 40\r\n", ""), 400},
 		{"list of differing lengths", post("Content-Length: 0, 40\r\n", ""), 400},
 		{"length that overflows", post("Content-Length: 18446744073709551616\r\n", ""), 400},
-		{"coding other than chunked", post("Transfer-Encoding: identity\r\n", ""), 400},
+		{"coding other than chunked", post("Transfer-Encoding: identity\r\n", ""), 501},
 		{"chunked not last", post("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"), 400},
-		{"chunked not alone", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 400},
+		{"chunked not alone", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501},
 		{"chunked twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), 400},
 		{"chunked in disguise", post("Transfer-Encoding: \x0bchunked\r\n", "0\r\n\r\n"), 400},
 		{"chunked with a space before the colon", post("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"), 400},
@@ -59,7 +59,6 @@ func TestRefusedRequests(t *testing.T) {
 		{"double Host", "GET / HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n", 400},
 		{"malformed Host", "GET / HTTP/1.1\r\nHost: a.test/x\r\n\r\n", 400},
 		{"Host with a user", "GET / HTTP/1.1\r\nHost: x@a.test\r\n\r\n", 400},
-		{"authority and Host disagree", "GET http://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", 400},
 		{"authority with a user", "GET http://x@a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", 400},
 		{"chunk size that overflows", post("Transfer-Encoding: chunked\r\n", "10000000000000000\r\nx\r\n0\r\n\r\n"), 400},
 		{"chunk size with a sign", post("Transfer-Encoding: chunked\r\n", "+1\r\nx\r\n0\r\n\r\n"), 400},
@@ -81,7 +80,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"CONNECT", "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n", 501},
 		{"HTTP/2", "GET / HTTP/2.0\r\nHost: a.test\r\n\r\n", 505},
 		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
-		{"HTTP/1.2", "GET / HTTP/1.2\r\nHost: a.test\r\n\r\n", 505},
+		{"HTTP/2.0", "GET / HTTP/2.0\r\nHost: a.test\r\n\r\n", 505},
 		{"HTTP/0.9", "GET / HTTP/0.9\r\nHost: a.test\r\n\r\n", 505},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

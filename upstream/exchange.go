@@ -235,13 +235,8 @@ func (c *call) interim(h *wire.ResponseHead) error {
 	if h.Status == 100 {
 		return nil
 	}
-	b := wire.AppendStatusLine(nil, h.Status, h.Reason)
-	for i := range h.Fields {
-		if f := &h.Fields[i]; f.Kind == wire.Ordinary || f.Kind == wire.ContentType {
-			b = appendField(b, f)
-		}
-	}
-	if c.x.Interim(append(b, "\r\n"...)) != nil {
+	b := c.x.AppendInterim(nil, h, c.s.fixed.rules)
+	if c.x.Interim(b) != nil {
 		return errClientWrite
 	}
 	return nil

@@ -16,6 +16,7 @@ type fixedHeaders struct {
 	toPeer, toClient []byte
 	dropRequest      []string
 	dropResponse     []string
+	rules            []wire.FieldRule // toClient and dropResponse, for interim responses
 	// host is the Host for the peers that headers_to_origin gives; "" for none.
 	host string
 	// forwarding tells that dropRequest has names of the lines that the server
@@ -49,6 +50,12 @@ func newFixedHeaders(o *app.PeerSetOpts) (f fixedHeaders, err error) {
 	}
 	for _, n := range o.ResponseHeaders.Remove {
 		f.dropResponse = append(f.dropResponse, strings.ToLower(n))
+	}
+	wire.EachLine(f.toClient, func(name, value []byte) {
+		f.rules = append(f.rules, wire.FieldRule{Name: string(name), Value: string(value)})
+	})
+	for _, n := range f.dropResponse {
+		f.rules = append(f.rules, wire.FieldRule{Name: n})
 	}
 	return f, nil
 }

@@ -270,14 +270,9 @@ func (r *h2call) interim(status int, header textproto.MIMEHeader) error {
 	}
 	h := wire.ResponseHead{Status: status, Reason: []byte(http.StatusText(status))}
 	addFields(&h, http.Header(header))
-	b := wire.AppendStatusLine(nil, status, h.Reason)
-	for i := range h.Fields {
-		if f := &h.Fields[i]; f.Kind == wire.Ordinary || f.Kind == wire.ContentType {
-			b = appendField(b, f)
-		}
-	}
+	b := r.c.x.AppendInterim(nil, &h, r.c.s.fixed.rules)
 	select {
-	case r.interims <- append(b, "\r\n"...):
+	case r.interims <- b:
 		return nil
 	default:
 		r.flooded.Store(true)

@@ -40,6 +40,9 @@ type Exchange struct {
 	// Owned are the names of request fields that handlers have made this proxy's
 	// (Own): no trailer of the request may have one.
 	Owned []string
+	// ResponseRules are what handlers will do to the response, outermost first: the
+	// interim responses that come before it go by them too.
+	ResponseRules [][]FieldRule
 	// Body is the request's body; read it through ReadBody.
 	Body RequestBody
 	// In is what the client's bytes come through.
@@ -96,7 +99,7 @@ func (x *Exchange) Begin(now int64) {
 	x.Status, x.Sent, x.Began, x.Ended = 0, 0, now, 0
 	x.Forward, x.RequestID, x.Date = nil, nil, x.Date[:0]
 	x.Responded, x.Broken = false, false
-	x.Owned = x.Owned[:0]
+	x.Owned, x.ResponseRules = x.Owned[:0], x.ResponseRules[:0]
 	x.authorized, x.keyed = false, x.keyed[:0]
 	x.left.Store(false)
 	x.Close = x.Head.Close
@@ -111,7 +114,7 @@ func (x *Exchange) Release() {
 	x.Head = RequestHead{}
 	x.Body.release()
 	x.Scratch, x.Target, x.Forward, x.RequestID, x.Date = nil, nil, nil, nil, nil
-	x.Owned, x.keyed = nil, nil
+	x.Owned, x.ResponseRules, x.keyed = nil, nil, nil
 }
 
 // AwaitsContinue tells whether the client still waits for 100 (Continue).

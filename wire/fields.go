@@ -144,4 +144,4 @@ func lower(c byte) byte {
 }
 
 // EqualNames compares two field names, both in any case.
-func EqualNames(a, b []byte) bool { return equalFold(a, b) }
+func EqualNames[S []byte | string](a []byte, b S) bool { return equalFold(a, b) }

@@ -106,10 +106,12 @@ func (h *RequestHead) requestLine(line []byte, lim *Limits) *Error {
 		version[5] < '0' || version[5] > '9' || version[7] < '0' || version[7] > '9' {
 		return errRequestLine
 	}
-	if version[5] != '1' || version[7] > '1' {
+	if version[5] != '1' {
 		return errVersion
 	}
-	h.Minor = int(version[7] - '0')
+	// A later minor version is read as the last one that is known (RFC 9110
+	// section 2.5).
+	h.Minor = min(int(version[7]-'0'), 1)
 	if len(h.Target) > lim.Target {
 		return errLongTarget
 	}
@@ -187,8 +189,11 @@ func (h *RequestHead) understand() *Error {
 			if h.Minor == 0 {
 				return errCoding10
 			}
-			if h.Chunked || !EqualFold(f.Value, "chunked") {
+			if h.Chunked {
 				return errCoding
+			}
+			if !EqualFold(f.Value, "chunked") {
+				return codingError(f.Value)
 			}
 			h.Chunked = true
 		case Connection:
@@ -223,7 +228,7 @@ func (h *RequestHead) understand() *Error {
 	case hosts == 1 && !validHost(h.Host):
 		return errHost
 	}
-	if err := h.splitTarget(hosts); err != nil {
+	if err := h.splitTarget(); err != nil {
 		return err
 	}
 	h.Continue = h.Continue && h.HasBody()
@@ -240,9 +245,29 @@ func (h *RequestHead) understand() *Error {
 	return nil
 }
 
+// codingError is the answer to transfer codings other than chunked: 501 for those
+// that are not known (RFC 9112 section 6.1), 400 for what is no list of codings or
+// has chunked where it is not the last.
+func codingError(list []byte) *Error {
+	for rest := list; ; {
+		var t []byte
+		t, rest = token(rest)
+		name := t
+		if i := bytes.IndexByte(t, ';'); i >= 0 {
+			name = trim(t[:i])
+		}
+		if len(name) == 0 || !all(name, classToken) || EqualFold(name, "chunked") && (rest != nil || len(t) == len(trim(list)) || len(name) < len(t)) {
+			return errCoding
+		}
+		if rest == nil {
+			return errUnknownCoding
+		}
+	}
+}
+
 // splitTarget takes the target apart: origin-form, absolute-form, or "*" of
 // OPTIONS (RFC 9112 section 3.2).
-func (h *RequestHead) splitTarget(hosts int) *Error {
+func (h *RequestHead) splitTarget() *Error {
 	t := h.Target
 	if t[0] != '/' {
 		if len(t) == 1 && t[0] == '*' && string(h.Method) == "OPTIONS" {
@@ -265,9 +290,7 @@ func (h *RequestHead) splitTarget(hosts int) *Error {
 		if !validHost(authority) {
 			return errTarget
 		}
-		if hosts == 1 && !equalFold(authority, h.Host) {
-			return errHostDiffers
-		}
+		// Whatever Host says, RFC 9112 section 3.2.2.
 		h.Host = authority
 		t = rest[len(authority):]
 		// The origin gets the origin-form, RFC 9112 section 3.2.2.

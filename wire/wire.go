@@ -40,7 +40,6 @@ var (
 	errNoHost        = bad("no Host field")
 	errTwoHosts      = bad("more than one Host field")
 	errHost          = bad("malformed Host field")
-	errHostDiffers   = bad("the target's authority is not the Host field's")
 	errLength        = bad("malformed Content-Length")
 	errLengthsDiffer = bad("differing Content-Length values")
 	errCoding        = bad("transfer coding other than chunked")
@@ -49,6 +48,7 @@ var (
 	errChunk         = bad("malformed chunk")
 	errExtension     = bad("chunk extensions too long")
 	errTrailer       = bad("malformed trailer")
+	errUnknownCoding = &Error{Status: 501, Reason: "unknown transfer coding"}
 	errVersion       = &Error{Status: 505, Reason: "HTTP version not supported"}
 	errConnect       = &Error{Status: 501, Reason: "CONNECT is not supported"}
 	errExpect        = &Error{Status: 417, Reason: "expectation other than 100-continue"}
