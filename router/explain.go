@@ -49,7 +49,7 @@ func (t *Table) Explain(host, path []byte, a Attributes) Explanation {
 	if x.Winner != nil {
 		raw := path[:pathEnd(path)]
 		var other *ambiguity
-		if special(raw) {
+		if special, _ := look(raw); special {
 			other = t.refusing(host, raw, a, x.Winner)
 		}
 		if other == nil && hasUpper(normal) {

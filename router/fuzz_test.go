@@ -147,7 +147,7 @@ func checkAgainstReference(t *testing.T, program []byte, host, path string) {
 
 	a := &testAttributes{method: "GET", query: "q=1", ip: "10.1.2.3"}
 	check := func(host, path string) {
-		if special([]byte(path)) || hasUpper([]byte(path)) {
+		if special, upper := look(path); special || upper {
 			return
 		}
 		want := referenceMatch(entries, host, path, a)

@@ -41,31 +41,48 @@ var readings = []reading{
 	{"decoders that drop or fold what is not valid UTF-8", []step{decode, foldUnicode, backslashes}, true},
 }
 
-// special reports whether a raw path has to be read in other ways: whether there
-// is a byte in it that some server takes for more than itself.
-func special[T []byte | string](path T) bool {
+// look reports whether a raw path has to be read in other ways, as there is a byte
+// in it that some server takes for more than itself, and whether it has upper case.
+// It goes over the path once, and once more where there is a dot.
+func look[T []byte | string](path T) (special, upper bool) {
+	var seen, before uint8
 	for i := 0; i < len(path); i++ {
-		switch readingClass[path[i]] {
-		case 0:
-		case 1:
+		c := readingClass[path[i]]
+		seen |= c | c&before&slashByte<<3
+		before = c
+	}
+	return seen&specialByte != 0 || seen&dotByte != 0 && dotted(path), seen&upperByte != 0
+}
+
+const (
+	slashByte   = 1
+	dotByte     = 2
+	upperByte   = 4
+	specialByte = 8 // slashByte<<3: two slashes are special
+)
+
+// dotted reports whether a segment ends with a dot or, with more after it, in the
+// name of a script.
+func dotted[T []byte | string](path T) bool {
+	for i := 1; i < len(path); i++ {
+		if path[i] == '/' && (path[i-1] == '.' || afterScript(path[:i])) {
 			return true
-		case 2: // slash
-			if i+1 < len(path) && path[i+1] == '/' || i > 0 && (path[i-1] == '.' || afterScript(path[:i])) {
-				return true
-			}
 		}
 	}
-	return len(path) > 0 && path[len(path)-1] == '.'
+	return path[len(path)-1] == '.'
 }
 
 var readingClass = func() (t [256]uint8) {
 	for _, c := range "%;\\:(" {
-		t[c] = 1
+		t[c] = specialByte
 	}
-	t['/'] = 2
 	for c := 0x80; c < 0x100; c++ {
-		t[c] = 1
+		t[c] = specialByte
 	}
+	for c := 'A'; c <= 'Z'; c++ {
+		t[c] = upperByte
+	}
+	t['/'], t['.'] = slashByte, dotByte
 	return t
 }()
 

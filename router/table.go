@@ -37,7 +37,8 @@ func (t *Table) Match(host, path []byte, a Attributes) *Entry {
 	if p, ok := a.(RawPather); ok {
 		raw = p.RawPath()
 	}
-	if special(raw) && t.refusing(host, raw, a, e) != nil || hasUpper(path) && t.byCase(host, path, a, e) != nil {
+	special, upper := look(raw)
+	if special && t.refusing(host, raw, a, e) != nil || (upper || special) && hasUpper(path) && t.byCase(host, path, a, e) != nil {
 		return Ambiguous
 	}
 	return e

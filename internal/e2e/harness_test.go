@@ -58,7 +58,7 @@ type options struct {
 func newEdge(t testing.TB, m mode, peer string, o options) *edge {
 	t.Helper()
 	e := &edge{t: t, stats: &upstream.Stats{}}
-	opts := app.PeerSetOpts{Addrs: []string{peer}, PassHostHeader: true}
+	opts := app.PeerSetOpts{Addrs: []string{peer}, PassHostHeader: true, RequestTrailers: true}
 	if o.peers != nil {
 		o.peers(&opts)
 	}
