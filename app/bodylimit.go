@@ -6,11 +6,11 @@ func (a *Application) LimitsBody() bool {
 	return limitBody(a.Middlewares) || a.Backend.limitsBody()
 }
 
-func (x *Backend) limitsBody() bool {
-	if x.PeerSet != nil && x.PeerSet.MaxRequestBody > 0 {
+func (b *Backend) limitsBody() bool {
+	if b.PeerSet != nil && b.PeerSet.MaxRequestBody > 0 {
 		return true
 	}
-	_, inner, _ := authorized(x.AuthV0, x.AuthSSO, x.AuthForward, x.AuthOIDC)
+	_, inner, _ := authorized(b.AuthV0, b.AuthSSO, b.AuthForward, b.AuthOIDC)
 	return inner != nil && inner.limitsBody()
 }
 

@@ -97,7 +97,7 @@ func TestKeys(t *testing.T) {
 	b.answer(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		if r.Header.Get("X-Forwarded-Proto") == "http" {
-			http.Redirect(w, r, "https://"+r.Host, 301)
+			http.Redirect(w, r, "https://"+r.Host, http.StatusMovedPermanently)
 			return
 		}
 		fmt.Fprintf(w, "page of %s", r.Header.Get("X-Forwarded-Host"))

@@ -20,8 +20,10 @@ func TestSubscriber(t *testing.T) {
 func TestPerAddressForgets(t *testing.T) {
 	p := perAddress{most: 2}
 	a := netip.MustParseAddr("192.0.2.1")
-	if !p.enter(a) || !p.enter(a) || p.enter(a) {
-		t.Error("two may be open, and no more")
+	for i, want := range []bool{true, true, false} {
+		if p.enter(a) != want {
+			t.Errorf("connection %d is let in: %v", i+1, !want)
+		}
 	}
 	p.leave(a)
 	p.leave(a)
