@@ -34,13 +34,29 @@ func Or(ms ...Matcher) Matcher {
 	return m
 }
 
-// Not matches when m does not.
+// Not matches when m does not. A client whose address is not known is neither in a
+// network nor outside of it: Not never matches it when m asks for the address.
 func Not(m Matcher) Matcher {
 	printed := text(m)
 	if printed != "" {
 		printed = "!" + printed
 	}
-	return not{m, printed}
+	return not{m, printed, asksForAddress(m)}
+}
+
+// asksForAddress reports whether what m says depends on the client's address.
+func asksForAddress(m Matcher) bool {
+	switch m := m.(type) {
+	case clientIP:
+		return true
+	case and:
+		return slices.ContainsFunc(m.ms, asksForAddress)
+	case or:
+		return slices.ContainsFunc(m.ms, asksForAddress)
+	case not:
+		return m.address
+	}
+	return false
 }
 
 // Host matches any of the names, compared as hostnames of frontends are: whole,
@@ -161,10 +177,16 @@ func (m or) boundHosts() ([]string, bool) { return m.hosts, m.bound }
 type not struct {
 	m       Matcher
 	printed string
+	address bool // m asks for the client's address
 }
 
-func (m not) Match(host, path []byte, a Attributes) bool { return !m.m.Match(host, path, a) }
-func (m not) String() string                             { return m.printed }
+func (m not) Match(host, path []byte, a Attributes) bool {
+	if m.address && (a == nil || !a.ClientIP().IsValid()) {
+		return false
+	}
+	return !m.m.Match(host, path, a)
+}
+func (m not) String() string { return m.printed }
 
 type host []string
 

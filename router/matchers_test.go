@@ -115,6 +115,31 @@ func TestClientIPForms(t *testing.T) {
 	}
 }
 
+// TestUnknownClientIsAdmittedByNoRule: however an address is asked for, also the
+// other way round, a client without one does not match.
+func TestUnknownClientIsAdmittedByNoRule(t *testing.T) {
+	ten := ClientIP(netip.MustParsePrefix("10.0.0.0/8"))
+	for _, tt := range []struct {
+		m     Matcher
+		known bool // matches 192.0.2.1
+	}{
+		{ten, false}, {Not(ten), true}, {Not(Not(ten)), false}, {Not(Or(ten, Path("/x"))), true}, {Not(And(ten, Path("/"))), true},
+		{And(Host("a"), Not(And(Path("/"), Not(Not(ten))))), true}, {Not(Not(Not(ten))), true},
+	} {
+		if got := tt.m.Match([]byte("a"), []byte("/"), &testAttributes{ip: "192.0.2.1"}); got != tt.known {
+			t.Errorf("%s matches 192.0.2.1: %v", text(tt.m), got)
+		}
+		for _, a := range []Attributes{&testAttributes{}, nil} {
+			if tt.m.Match([]byte("a"), []byte("/"), a) {
+				t.Errorf("%s matches a client without an address", text(tt.m))
+			}
+		}
+	}
+	if !Not(Path("/x")).Match(nil, []byte("/"), nil) {
+		t.Error("a rule that asks for no address needs one")
+	}
+}
+
 func TestBoundHosts(t *testing.T) {
 	for _, tt := range []struct {
 		m    Matcher
