@@ -150,7 +150,7 @@ var v1FrontendOptions = func() options[v1Frontend] {
 			f.allowed, err = networks(v)
 			return err
 		}},
-		"whitelist.usexforwardedfor":          notDone[F]("--trusted-proxies says whose X-Forwarded-For is believed"),
+		"whitelist.usexforwardedfor":          {set: onlyOwnAddress},
 		"auth.basic":                          {secret: true, set: func(f *F, v string) error { return setUsers(&f.basic, v) }},
 		"auth.basic.users":                    {secret: true, set: func(f *F, v string) error { return setUsers(&f.basic, v) }},
 		"auth.basic.usersfile":                setString(func(f *F) *string { return &f.basic.UsersFile }),
@@ -172,14 +172,23 @@ var v1FrontendOptions = func() options[v1Frontend] {
 		"ratelimit.extractorfunc":             {set: func(f *F, v string) (err error) { f.rateBy, err = counted(v); return err }},
 		"ratelimit.rateset.":                  {with: (*F).rate},
 		"errors.":                             notDone[F](whyErrors),
-		"passtlscert":                         notDone[F](whyTLSInfo),
-		"passtlsclientcert.":                  notDone[F](whyTLSInfo),
+		"passtlscert":                         shut[F](whyTLSInfo),
+		"passtlsclientcert.":                  shut[F](whyTLSInfo),
 	}
 	for name, s := range securityOptions {
 		o["headers."+name] = lift(s, func(f *F) *securityHeaders { return &f.security })
 	}
 	return o
 }()
+
+// onlyOwnAddress refuses an allow list of other addresses than the one that counts
+// here: everybody behind a proxy that is on the list would be let in.
+func onlyOwnAddress(_ *v1Frontend, v string) error {
+	if on, err := parseBool(v); on || err != nil {
+		return errors.Join(err, errors.New("is not done: "+whyClient))
+	}
+	return nil
+}
 
 // rate reads ratelimit.rateset.NAME.{period,average,burst}.
 func (f *v1Frontend) rate(rest, value string) (err error) {

@@ -155,14 +155,25 @@ var routerOptions = options[router]{
 	"tls":              setBool(func(r *router) *bool { return &r.tls }),
 	"tls.certresolver": {set: func(*router, string) error { return nil }}, // certificates come for all hosts
 	"tls.domains.":     {set: func(*router, string) error { return nil }},
-	"tls.options":      {why: "there is one set of TLS options for all hosts"},
-	"rulesyntax":       {soft: true, set: onlySyntaxV3},
+	"tls.options":      {set: onlyDefaultTLS},
+	"rulesyntax":       {set: onlySyntaxV3},
 	"observability.":   {why: "every application is observed alike"},
 }
 
+// onlySyntaxV3 refuses the other syntax: the same words mean other requests in it
+// (Query, PathPrefix with braces), so that under a ! more would be let in.
 func onlySyntaxV3(_ *router, v string) error {
 	if !strings.EqualFold(v, "v3") && !strings.EqualFold(v, "default") {
-		return fmt.Errorf("rules are read in the syntax of Traefik v3")
+		return errors.New("is not done: rules are read in the syntax of Traefik v3: write the rule in it and remove this label")
+	}
+	return nil
+}
+
+// onlyDefaultTLS refuses TLS options, which may be what asks for client
+// certificates.
+func onlyDefaultTLS(_ *router, v string) error {
+	if v != "default" {
+		return errors.New("is not done: there is one set of TLS options for all hosts; if these ask for client certificates, edgerouter's middleware client_certificate in a definition does that: remove the label, or the way in")
 	}
 	return nil
 }

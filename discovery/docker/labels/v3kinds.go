@@ -112,7 +112,7 @@ var middlewareKinds = map[string]middlewareKind{
 		"sourcecriterion.requesthost":       {set: func(o *inFlight, v string) error { return perHost(&o.Per, v) }},
 		"sourcecriterion.requestheadername": {set: func(o *inFlight, v string) error { o.Per = "header:" + v; return nil }},
 		"sourcecriterion.ipstrategy":        {set: func(o *inFlight, v string) error { return perClient(&o.Per, v) }},
-		"sourcecriterion.ipstrategy.":       {with: func(o *inFlight, _, _ string) error { return ipStrategy(&o.Per) }, soft: true},
+		"sourcecriterion.ipstrategy.":       {with: func(o *inFlight, _, _ string) error { return ipStrategy() }},
 	}, func(o *inFlight, _ *Middleware, _ *notes) []app.Middleware {
 		if o.Per == "" {
 			o.Per = "application" // Traefik counts by host
@@ -280,11 +280,9 @@ func perClient(per *string, v string) error {
 	return err
 }
 
-// ipStrategy is the client's address, found in another way than asked for.
-func ipStrategy(per *string) error {
-	*per = "client_ip"
-	return errors.New(whyClient)
-}
+// ipStrategy refuses another way to find the client's address: a limit that counts
+// by another address than was asked for may be no limit.
+func ipStrategy() error { return errors.New("is not done: " + whyClient) }
 
 // rateOptions are the options of ratelimit.
 var rateOptions = options[app.RateLimitOpts]{
@@ -298,7 +296,7 @@ var rateOptions = options[app.RateLimitOpts]{
 	"sourcecriterion.requesthost":       {set: func(o *app.RateLimitOpts, v string) error { return perHost(&o.Per, v) }},
 	"sourcecriterion.requestheadername": {set: func(o *app.RateLimitOpts, v string) error { o.Per = "header:" + v; return nil }},
 	"sourcecriterion.ipstrategy":        {set: func(o *app.RateLimitOpts, v string) error { return perClient(&o.Per, v) }},
-	"sourcecriterion.ipstrategy.":       {with: func(o *app.RateLimitOpts, _, _ string) error { return ipStrategy(&o.Per) }, soft: true},
+	"sourcecriterion.ipstrategy.":       {with: func(o *app.RateLimitOpts, _, _ string) error { return ipStrategy() }},
 	"redis.":                            notDone[app.RateLimitOpts]("the nodes of a cluster count together over the event bus"),
 }
 
