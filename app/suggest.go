@@ -26,6 +26,10 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
+// Nearest returns the candidate that a misspelt name most likely means; empty when
+// none is near.
+func Nearest(name string, candidates []string) string { return nearest(name, candidates) }
+
 // didYouMean is nearest as a suggestion; without one it lists what there is.
 func didYouMean(name string, candidates []string) string {
 	// Numbers with similar digits have nothing to do with each other.

@@ -30,7 +30,8 @@ func newAccessLog(kind string, w io.Writer) *accessLog {
 		return a
 	}
 	if kind == "console" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339}
+		// The lines have no level.
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: logTime, TimeLocation: time.UTC, PartsExclude: []string{zerolog.LevelFieldName, zerolog.MessageFieldName}}
 	}
 	out := diode.NewWriter(w, accessLines, 10*time.Millisecond, func(missed int) { a.dropped.Add(uint64(missed)) })
 	a.out = &out

@@ -39,6 +39,7 @@ SIGTERM and SIGINT drain and stop, SIGHUP reads files again.`,
 			}
 			terminal := isatty.IsTerminal(os.Stderr.Fd())
 			log := newLogger(os.Stderr, s.level, terminal)
+			warnOfVariables(cmd, log)
 			limitMemory(log)
 			return serve(cmd.Context(), s, log, cmd.OutOrStdout())
 		},

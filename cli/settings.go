@@ -270,8 +270,14 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// logTime is how times are written: with milliseconds.
+const logTime = "2006-01-02T15:04:05.000Z07:00"
+
 // newLogger writes JSON lines, or readable ones on a terminal.
 func newLogger(f *os.File, level zerolog.Level, terminal bool) zerolog.Logger {
+	// zerolog has these for the whole process.
+	zerolog.TimeFieldFormat = logTime
+	zerolog.DurationFieldFormat = zerolog.DurationFormatString
 	if terminal {
 		return zerolog.New(zerolog.ConsoleWriter{Out: f, TimeFormat: "15:04:05.000"}).Level(level).With().Timestamp().Logger()
 	}
