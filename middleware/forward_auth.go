@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
 	"edgerouter/app"
+	"edgerouter/router"
 	"edgerouter/wire"
 )
 
@@ -98,7 +100,21 @@ func (f *forwardAuth) admit(ctx *fasthttp.RequestCtx) (cookies [][]byte, ok bool
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	f.ask(ctx, req)
+	uri := f.ask(ctx, req)
+	if !f.agrees(ctx, req, resp) {
+		return nil, false
+	}
+	if uri != nil && !f.agreesOtherwise(ctx, req, uri) {
+		return nil, false
+	}
+	f.taken.takeOver(ctx, &resp.Header)
+	wire.Authorize(ctx)
+	return cookiesOf(&resp.Header, f.cookies), true
+}
+
+// agrees reports whether the authentication server lets the request pass, or has
+// answered it.
+func (f *forwardAuth) agrees(ctx *fasthttp.RequestCtx, req *fasthttp.Request, resp *fasthttp.Response) bool {
 	if err := f.client.do(req, resp); err != nil {
 		f.log.Warn().Err(err).Bytes("request_id", ctx.Request.Header.Peek("X-Request-Id")).
 			Msg("asking forward_auth_opts.address failed; the request is refused")
@@ -107,19 +123,46 @@ func (f *forwardAuth) admit(ctx *fasthttp.RequestCtx) (cookies [][]byte, ok bool
 		} else {
 			wire.Fail(ctx, fasthttp.StatusBadGateway, "the authentication server could not be asked")
 		}
-		return nil, false
+		return false
 	}
 	if status := resp.StatusCode(); status < 200 || status > 299 {
 		passOn(ctx, resp)
-		return nil, false
+		return false
 	}
-	f.taken.takeOver(ctx, &resp.Header)
-	wire.Authorize(ctx)
-	return cookiesOf(&resp.Header, f.cookies), true
+	return true
 }
 
-// ask fills in the question.
-func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
+// agreesOtherwise is agrees for what the target is to servers that read its path in
+// other ways: /admin;x is /admin for many, and a policy about /admin has to see it.
+// Few requests have such paths.
+func (f *forwardAuth) agreesOtherwise(ctx *fasthttp.RequestCtx, req *fasthttp.Request, target []byte) bool {
+	path, query := splitQuery(target)
+	others, ok := router.OtherReadings(path)
+	if !ok {
+		wire.Fail(ctx, fasthttp.StatusBadRequest, "the path leads above its root")
+		return false
+	}
+	asked := [][]byte{appendMatched(nil, target)}
+	for _, other := range others {
+		about := append(appendEscaped(nil, other, inPath), query...)
+		if slices.ContainsFunc(asked, func(a []byte) bool { return bytes.Equal(a, about) }) {
+			continue
+		}
+		asked = append(asked, about)
+		resp := fasthttp.AcquireResponse()
+		req.Header.SetBytesV(forwardedURI, about)
+		agreed := f.agrees(ctx, req, resp)
+		fasthttp.ReleaseResponse(resp)
+		if !agreed {
+			return false
+		}
+	}
+	return true
+}
+
+// ask fills in the question. It returns the target that the question is about, or
+// nil when a trusted proxy says what it is about.
+func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) []byte {
 	from, to := &ctx.Request.Header, &req.Header
 	to.SetMethod(fasthttp.MethodGet)
 	f.client.address(req)
@@ -141,7 +184,9 @@ func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
 	if !f.trust || len(to.Peek(forwardedMethod)) == 0 {
 		to.SetBytesV(forwardedMethod, from.Method())
 	}
+	var about []byte
 	if !f.trust || len(to.Peek(forwardedURI)) == 0 {
+		about = target
 		to.SetBytesV(forwardedURI, appendMatched(nil, target))
 	}
 	if len(to.Peek(forwardedHost)) == 0 {
@@ -162,6 +207,7 @@ func (f *forwardAuth) ask(ctx *fasthttp.RequestCtx, req *fasthttp.Request) {
 	if f.maxBody > 0 {
 		req.SetBody(ctx.Request.Body())
 	}
+	return about
 }
 
 // misleading are fields of a client's by which an authentication server would judge

@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -346,6 +347,32 @@ func (r *reading) read(a, b, path []byte) (out, other []byte, ok bool) {
 	}
 	out, ok = settle(b)
 	return out, a, ok
+}
+
+// OtherReadings returns what the path of a request target is, decoded, for servers
+// that do not read it as NormalizePath does, each once; nothing for most paths.
+// Readings that only few servers have are left out, as there are ordinary paths in
+// them (/index.php/x, /a:b). False: one of them climbs above the root.
+func OtherReadings(raw []byte) ([][]byte, bool) {
+	if special, _ := look(raw); len(raw) == 0 || !special {
+		return nil, true
+	}
+	var others [][]byte
+	var a, b []byte
+	for i := range readings {
+		if readings[i].some {
+			continue
+		}
+		path, rest, ok := readings[i].read(a, b, raw)
+		if !ok {
+			return nil, false
+		}
+		a, b = rest, nil
+		if !slices.ContainsFunc(others, func(o []byte) bool { return bytes.Equal(o, path) }) {
+			others = append(others, bytes.Clone(path))
+		}
+	}
+	return others, true
 }
 
 // authority is a raw path as those read it that take what follows two slashes for
