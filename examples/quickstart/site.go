@@ -31,7 +31,7 @@ func DeploySite(ctx context.Context, s store.Store) (manifest string, err error)
 	if err := origin.Tar(&tar, files); err != nil {
 		return "", err
 	}
-	r, err := deploy.Tar(ctx, s, "quickstart", &tar, deploy.Options{Now: func() time.Time { return siteTime }})
+	r, err := deploy.Tar(ctx, s, "quickstart", bytes.NewReader(tar.Bytes()), deploy.Options{Now: func() time.Time { return siteTime }})
 	if err != nil {
 		return "", fmt.Errorf("deploying the site of the quickstart: %w", err)
 	}

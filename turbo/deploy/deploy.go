@@ -9,6 +9,7 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -163,8 +164,8 @@ func again(ctx context.Context, f func() error) error {
 }
 
 // checkNames reads a tar once for what is refused in it, before anything is sent,
-// and returns it from its beginning. What cannot be read twice is kept in a
-// temporary file, as small as it came.
+// and returns it from its beginning. What cannot be read twice is kept, as small as
+// it came: in memory up to inMemory, beyond that in a temporary file.
 func checkNames(ctx context.Context, tar io.Reader, temp string) (again io.Reader, end func(), err error) {
 	end = func() {}
 	// A pipe is a file whose Seek fails.
@@ -174,6 +175,14 @@ func checkNames(ctx context.Context, tar io.Reader, temp string) (again io.Reade
 		start, err = in.Seek(0, io.SeekCurrent)
 	}
 	if !ok || err != nil {
+		begin, err := io.ReadAll(io.LimitReader(tar, inMemory+1))
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading the tar: %w", err)
+		}
+		in, start = bytes.NewReader(begin), 0
+		tar, ok = io.MultiReader(in, tar), len(begin) <= inMemory
+	}
+	if !ok {
 		w, err := os.CreateTemp(temp, "edgerouter-deploy-*")
 		if err != nil {
 			return nil, nil, fmt.Errorf("a temporary file for the tar: %w", err)

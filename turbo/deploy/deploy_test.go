@@ -430,3 +430,19 @@ func TestPrune(t *testing.T) {
 		}
 	})
 }
+
+// onlyOnce is a pipe: it cannot be read again.
+type onlyOnce struct{ io.Reader }
+
+// A small tar from a pipe needs no folder for temporary files, as there is none in
+// the image.
+func TestSmallPipeNeedsNoFolder(t *testing.T) {
+	const nowhere = "/nowhere/at/all"
+	if _, err := Tar(t.Context(), folder(t), "p", onlyOnce{bytes.NewReader(given(t))}, Options{Temp: nowhere}); err != nil {
+		t.Error(err)
+	}
+	large := onlyOnce{io.MultiReader(bytes.NewReader(given(t)), bytes.NewReader(make([]byte, 2*inMemory)))}
+	if _, err := Tar(t.Context(), folder(t), "p", large, Options{Temp: nowhere}); err == nil || !strings.Contains(err.Error(), nowhere) {
+		t.Errorf("a large one: %v", err)
+	}
+}
